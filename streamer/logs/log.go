@@ -1,0 +1,73 @@
+package logs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Errors of a [Log].
+var (
+	// ErrConflict: the last entry of the partition is not the one that the writer expected.
+	ErrConflict = errors.New("the log has moved on")
+	// ErrUnavailable: the log could not be asked, or did not answer in time. An append may or may not have happened.
+	ErrUnavailable = errors.New("the log does not answer")
+	// ErrFull: the log takes nothing more until space is made.
+	ErrFull = errors.New("the log is full")
+	// ErrGone: the entry is not in the log: it aged out, or never was.
+	ErrGone = errors.New("no such entry in the log")
+)
+
+// OwnerSubject stands for the owner's subject where a partition is asked for.
+const OwnerSubject = -1
+
+// Entry is one stored message.
+type Entry struct {
+	// Seq is its place in the whole log, rising, over all partitions.
+	Seq       uint64
+	Partition int // OwnerSubject for the owner's
+	// Data is the reader's to keep and must not be changed.
+	Data []byte
+}
+
+// Bounds are the first and the last sequence of a log; Last < First when it is empty.
+type Bounds struct{ First, Last uint64 }
+
+// Log is BARS as the rest of the program sees it: appends that say what they expect, and
+// reads in order. Every implementation passes the suite in logs/logtest.
+type Log interface {
+	// Append stores data on a partition if the last entry there has sequence expect (0: if there
+	// is none) and returns its sequence. ErrConflict says that nothing was stored; ErrUnavailable
+	// that one has to look (Last); ErrFull that nothing was stored.
+	Append(ctx context.Context, partition int, expect uint64, data []byte) (seq uint64, err error)
+	// Last returns the last entry of a partition, asked of the leader; ErrGone if there is none.
+	Last(ctx context.Context, partition int) (Entry, error)
+	// Get returns the entry at seq, or ErrGone.
+	Get(ctx context.Context, seq uint64) (Entry, error)
+	// Read calls fn with every entry from seq on that is stored when Read begins, in order, until
+	// the end, fn's first error (which it returns) or ctx's end.
+	Read(ctx context.Context, seq uint64, fn func(Entry) error) error
+	// Tail calls fn with every entry from seq on, in order, and goes on with new ones as they
+	// come, until fn's first error or ctx's end. It gets over a server that goes away.
+	// It returns an error that wraps ErrRewound when the log turns out to end before what was read.
+	Tail(ctx context.Context, seq uint64, fn func(Entry) error) error
+	// Bounds returns the sequences that are stored.
+	Bounds(ctx context.Context) (Bounds, error)
+}
+
+// ErrRewound: the log ends before an entry that was read from it: its end was lost.
+var ErrRewound = errors.New("the log was rewound")
+
+// Cursor is a position in BARS as clients hold it: after event Index of the frame at Seq.
+type Cursor struct {
+	Epoch string
+	Seq   uint64
+	// Index is that of the last event seen; -1: none of the frame's.
+	Index int
+	Tag   uint32
+}
+
+// String is <epoch>.<seq>.<idx>.<tag>; the tag in 8 hex digits.
+func (c Cursor) String() string {
+	return fmt.Sprintf("%s.%d.%d.%08x", c.Epoch, c.Seq, c.Index, c.Tag)
+}

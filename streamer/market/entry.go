@@ -1,0 +1,154 @@
+package market
+
+import "math"
+
+// EntryKind says what an [Entry] is. Its numbers stand in the logs.
+type EntryKind uint8
+
+// The kinds of entries.
+const (
+	// Trade is one trade.
+	Trade EntryKind = iota + 1
+	// Cancel takes back an earlier trade: Symbol, Time, Price, Size, Order, ID and Conditions are the trade's.
+	Cancel
+	// Mark says that every trade up to Time is in.
+	Mark
+	// Hole says that [Time, Until) was not observed, for Symbol or for [AllSymbols].
+	Hole
+)
+
+// Side is the taker's side of a trade.
+type Side uint8
+
+// The sides.
+const (
+	SideUnknown Side = iota
+	SideBuy
+	SideSell
+)
+
+// String is "buy", "sell" or "".
+func (s Side) String() string { return [...]string{"", "buy", "sell"}[s%3] }
+
+// AllSymbols in a [Hole]'s Symbol stands for every symbol of the feed.
+const AllSymbols = math.MaxUint32
+
+// EndOfFeed is the watermark of a feed that has ended: +∞, in milliseconds.
+const EndOfFeed int64 = math.MaxInt64 / 1_000_000
+
+// Entry is one thing that a feed says, in the order in which it says it. A flat struct and
+// no interface, so that a batch of them is one piece of memory and moving one allocates nothing.
+type Entry struct {
+	Kind   EntryKind
+	Side   Side      // Trade
+	Reason GapReason // Hole
+	Symbol uint32    // number in the process's SymbolTable; AllSymbols in a Hole
+	// Time is the exchange's time in Unix nanoseconds: of a trade; of a Mark, its watermark
+	// (a multiple of a millisecond); of a Hole, its beginning.
+	Time  int64
+	Until int64 // Hole: its end, exclusive, Unix ns
+	Price Decimal
+	Size  Decimal // Invariant: positive
+	// Order orders trades of one symbol at one Time: a venue's sequence or trade id, else
+	// the place in the source.
+	Order uint64
+	ID    uint64 // the venue's trade id, by which what came twice is dropped; 0: none
+	// Conditions is the set of sale conditions: bit i is id i of the [ConditionTable].
+	Conditions uint64
+	// Offset is the place in the source, rising through a feed's life; see [SourcePosition].
+	Offset uint64
+}
+
+// GapReason says why a stretch is not known. Its numbers stand in the logs.
+type GapReason uint8
+
+// The reasons of gaps.
+const (
+	GapUnknown      GapReason = iota
+	GapDisconnect             // the connection to the source was lost
+	GapStart                  // the feed began in the middle of a period
+	GapSymbolAdded            // the symbol joined a running stream
+	GapHole                   // batches of TICKS were lost
+	GapLateTrade              // a trade came after the revision window
+	GapCancel                 // a cancelled trade touched open, high, low or close
+	GapOverflow               // a trade's numbers did not fit its bar
+	GapSourceChange           // another vendor took over
+)
+
+var gapReasons = [...]string{"unknown", "disconnect", "start", "symbol_added", "hole", "late_trade", "cancel", "overflow", "source_change"}
+
+// String is the reason on the wire.
+func (r GapReason) String() string {
+	if int(r) < len(gapReasons) {
+		return gapReasons[r]
+	}
+	return gapReasons[0]
+}
+
+// GapState is how a gap stands. Its numbers stand in the logs.
+type GapState uint8
+
+// The states of a gap.
+const (
+	GapOpen GapState = iota
+	GapRepaired
+	GapUnrepairable
+	GapRemoved
+)
+
+// String is the state on the wire.
+func (s GapState) String() string {
+	return [...]string{"open", "repaired", "unrepairable", "removed"}[s%4]
+}
+
+// Gap is a stretch [FromMs, ToMs) of one symbol that was not observed.
+type Gap struct {
+	Symbol uint32
+	FromMs int64
+	ToMs   int64
+	Reason GapReason
+	State  GapState
+}
+
+// SourcePosition is a place in a feed's source: everything up to it has been taken in.
+type SourcePosition struct {
+	// Offset is a number that rises through the source's life (a row, a step of time); 0 is its beginning.
+	Offset uint64
+	// Opaque is what a feed needs besides (trade ids); readers hand it back unread.
+	Opaque []byte
+}
+
+// TickPosition is a place in TICKS: the first Index entries of batch Batch under fencing
+// token Token, and everything before them.
+type TickPosition struct {
+	Token uint64
+	Batch uint64
+	Index uint32
+}
+
+// Compare orders positions: -1, 0 or 1.
+func (p TickPosition) Compare(q TickPosition) int {
+	switch {
+	case p.Token != q.Token:
+		return cmpU(p.Token, q.Token)
+	case p.Batch != q.Batch:
+		return cmpU(p.Batch, q.Batch)
+	}
+	return cmpU(uint64(p.Index), uint64(q.Index))
+}
+
+func cmpU(a, b uint64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// Position is one place, as a position in TICKS and as one in the source.
+type Position struct {
+	Tick   TickPosition
+	Source SourcePosition
+}
