@@ -77,6 +77,8 @@ type Shape struct {
 	ConditionData string        `json:"conditionData"`
 	CloseGraceMs  int64         `json:"closeGraceMs"`
 	RevisionMs    int64         `json:"revisionWindowMs"`
+	// Source names what the positions are places in (a generator and its seed, a set of files): positions of another source mean nothing.
+	Source string `json:"source"`
 	// ShiftMs is what rebase adds to the source's times; fixed when the log begins.
 	ShiftMs int64 `json:"shiftMs,omitempty"`
 }

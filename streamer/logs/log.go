@@ -3,7 +3,6 @@ package logs
 import (
 	"context"
 	"errors"
-	"fmt"
 )
 
 // Errors of a [Log].
@@ -14,6 +13,8 @@ var (
 	ErrUnavailable = errors.New("the log does not answer")
 	// ErrFull: the log takes nothing more until space is made.
 	ErrFull = errors.New("the log is full")
+	// ErrTooLarge: the message is longer than [MaxEntry]. Nothing was stored.
+	ErrTooLarge = errors.New("the log takes no message of this length")
 	// ErrGone: the entry is not in the log: it aged out, or never was.
 	ErrGone = errors.New("no such entry in the log")
 )
@@ -57,17 +58,3 @@ type Log interface {
 
 // ErrRewound: the log ends before an entry that was read from it: its end was lost.
 var ErrRewound = errors.New("the log was rewound")
-
-// Cursor is a position in BARS as clients hold it: after event Index of the frame at Seq.
-type Cursor struct {
-	Epoch string
-	Seq   uint64
-	// Index is that of the last event seen; -1: none of the frame's.
-	Index int
-	Tag   uint32
-}
-
-// String is <epoch>.<seq>.<idx>.<tag>; the tag in 8 hex digits.
-func (c Cursor) String() string {
-	return fmt.Sprintf("%s.%d.%d.%08x", c.Epoch, c.Seq, c.Index, c.Tag)
-}

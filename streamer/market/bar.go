@@ -1,6 +1,9 @@
 package market
 
-import "time"
+import (
+	"time"
+	"unicode/utf8"
+)
 
 // Bar is what is served of a [Record]: OHLCV, VWAP, the count of trades. It does not name
 // its symbol; whoever holds it knows.
@@ -98,7 +101,7 @@ func TradeDateOf(startMs int64) time.Time { return time.UnixMilli(startMs).UTC()
 
 const hexDigits = "0123456789abcdef"
 
-// AppendJSONString appends s as a JSON string.
+// AppendJSONString appends s as a JSON string; what is not UTF-8 becomes U+FFFD.
 func AppendJSONString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	for i := 0; i < len(s); i++ {
@@ -107,6 +110,10 @@ func AppendJSONString(dst []byte, s string) []byte {
 			dst = append(dst, '\\', c)
 		case c < 0x20 || c == 0x7f:
 			dst = append(dst, '\\', 'u', '0', '0', hexDigits[c>>4], hexDigits[c&15])
+		case c >= utf8.RuneSelf:
+			r, size := utf8.DecodeRuneInString(s[i:])
+			dst = utf8.AppendRune(dst, r)
+			i += size - 1
 		default:
 			dst = append(dst, c)
 		}

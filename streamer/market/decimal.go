@@ -26,9 +26,10 @@ type Decimal struct {
 	Scale uint8 // Invariant: at most MaxScale.
 }
 
-// ParseDecimal reads a number in JSON's grammar, a leading + and leading zeros allowed
-// besides ("580.10", "-3", "1e-7", "007.5"). It allocates only to make an error, which
-// wraps [ErrSyntax] or [ErrRange] and quotes the text.
+// ParseDecimal reads a number in JSON's grammar ("580.10", "-3", "1e-7"), and besides one
+// with a leading +, with leading zeros, or with no digit on one side of the point ("+007.5",
+// ".5", "5."). It allocates only to make an error, which wraps [ErrSyntax] or [ErrRange]
+// and quotes the text.
 func ParseDecimal[T string | []byte](text T) (Decimal, error) {
 	d, err := parseDecimal(text)
 	if err != nil {
@@ -87,7 +88,9 @@ func parseDecimal[T string | []byte](text T) (Decimal, error) {
 	exp := 0
 	if i < len(text) && (text[i] == 'e' || text[i] == 'E') {
 		var err error
-		if exp, err = strconv.Atoi(string(text[i+1:])); err != nil {
+		if exp, err = strconv.Atoi(string(text[i+1:])); errors.Is(err, strconv.ErrRange) {
+			return Decimal{}, ErrRange
+		} else if err != nil {
 			return Decimal{}, ErrSyntax
 		}
 		i = len(text)

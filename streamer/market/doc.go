@@ -11,6 +11,7 @@
 //     ("every trade up to T is in") or a gap ("this stretch was not observed").
 //   - [Timeframe] and [Session] cut time into periods; a period is [start, end) and is
 //     labelled by its start.
+//   - [ConditionTable] says which fields of a bar a trade may set.
 //   - [Record] is a bar that can still be merged: with another record of the same
 //     period's parts, or with a late trade. [Bar] is what is served of it.
 //   - [Position] says how far into a feed something was made from.

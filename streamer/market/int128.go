@@ -66,11 +66,10 @@ func (x Int128) Neg() (Int128, bool) {
 
 // Sub returns x - y; ok is false on overflow.
 func (x Int128) Sub(y Int128) (Int128, bool) {
-	n, ok := y.Neg()
-	if !ok {
-		return x, false
-	}
-	return x.Add(n)
+	lo, borrow := bits.Sub64(x.Lo, y.Lo, 0)
+	hi, _ := bits.Sub64(uint64(x.Hi), uint64(y.Hi), borrow)
+	diff := Int128{Hi: int64(hi), Lo: lo}
+	return diff, (x.Hi >= 0) == (y.Hi >= 0) || (diff.Hi >= 0) == (x.Hi >= 0)
 }
 
 // Scale10 returns x × 10^n; ok is false on overflow.
@@ -112,32 +111,37 @@ func (x Int128) AppendScaled(dst []byte, scale uint8) []byte {
 	if v, ok := x.Int64(); ok {
 		return AppendDecimal(dst, v, scale)
 	}
+	hi, lo := uint64(x.Hi), x.Lo
 	if x.Hi < 0 {
 		dst = append(dst, '-')
-		n, ok := x.Neg()
-		if !ok {
-			return appendBigScaled(dst, new(big.Int).Neg(x.Big()), scale)
+		var borrow uint64
+		lo, borrow = bits.Sub64(0, lo, 0)
+		hi, _ = bits.Sub64(0, hi, borrow)
+	}
+	// 39 digits in two halves: hi is at most 2^63, less than 10^19.
+	const half = 19
+	upper, lower := bits.Div64(hi, lo, 1e19)
+	var digits [2*half + 1]byte
+	for i := len(digits) - 1; i >= 0; i-- {
+		u := &upper
+		if i > half {
+			u = &lower
 		}
-		x = n
+		digits[i] = byte('0' + *u%10)
+		*u /= 10
 	}
-	return appendBigScaled(dst, x.Big(), scale)
-}
-
-// appendBigScaled appends a positive number that needs more than 63 bits.
-func appendBigScaled(dst []byte, b *big.Int, scale uint8) []byte {
-	digits := b.String()
-	for len(digits) <= int(scale) {
-		digits = "0" + digits
+	first, point, end := 0, len(digits)-int(scale), len(digits)
+	for first < point-1 && digits[first] == '0' {
+		first++
 	}
-	whole, frac := digits[:len(digits)-int(scale)], digits[len(digits)-int(scale):]
-	for len(frac) > 0 && frac[len(frac)-1] == '0' {
-		frac = frac[:len(frac)-1]
+	for end > point && digits[end-1] == '0' {
+		end--
 	}
-	dst = append(dst, whole...)
-	if frac == "" {
+	dst = append(dst, digits[first:point]...)
+	if end == point {
 		return dst
 	}
-	return append(append(dst, '.'), frac...)
+	return append(append(dst, '.'), digits[point:end]...)
 }
 
 // QuoHalfEven returns x × 10^shift / y rounded half to even. ok is false when y is zero or
@@ -148,6 +152,9 @@ func (x Int128) QuoHalfEven(shift uint8, y Int128) (q int64, ok bool) {
 	}
 	if s, fits := x.Scale10(shift); fits && s.Hi >= 0 && y.Hi == 0 && uint64(s.Hi) < y.Lo {
 		quo, rem := bits.Div64(uint64(s.Hi), s.Lo, y.Lo)
+		if quo > 1<<63-1 {
+			return 0, false
+		}
 		if rem > y.Lo-rem || (rem == y.Lo-rem && quo&1 == 1) {
 			quo++
 		}

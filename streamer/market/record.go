@@ -86,17 +86,46 @@ const (
 	UseDayEnds
 	UseDayWeakEnds
 	UseAll = UseRange | UseEnds | UseVolume | UseDayRange | UseDayEnds
+
+	useMinute = UseRange | UseEnds | UseWeakEnds | UseVolume
 )
 
-// AddTrade merges one trade into r. On [ErrOverflow] r is unchanged.
+// AddTrade merges one trade into r; one that counts nowhere changes nothing. On
+// [ErrOverflow] r is unchanged.
 func (r *Record) AddTrade(e *Entry, use Use) error {
+	if r.Flags&Extended == 0 {
+		use &= useMinute
+	}
+	if use == 0 {
+		return nil
+	}
 	price, size := e.Price.Coef, e.Size.Coef
-	if e.Price.Scale != r.PriceScale || e.Size.Scale != r.VolumeScale {
-		var ok bool
-		if price, size, ok = r.fit(e); !ok {
+	if e.Price.Scale == r.PriceScale && e.Size.Scale == r.VolumeScale {
+		return r.add(e, price, size, use)
+	}
+	var ok bool
+	if e.Price.Scale <= r.PriceScale && e.Size.Scale <= r.VolumeScale && !r.empty() {
+		if price, ok = rescale(price, e.Price.Scale, r.PriceScale); !ok {
 			return ErrOverflow
 		}
+		if size, ok = rescale(size, e.Size.Scale, r.VolumeScale); !ok {
+			return ErrOverflow
+		}
+		return r.add(e, price, size, use)
 	}
+	c := *r
+	if price, size, ok = c.fit(e); !ok {
+		return ErrOverflow
+	}
+	err := c.add(e, price, size, use)
+	if err == nil {
+		*r = c
+	}
+	return err
+}
+
+// add merges a trade whose price and size are at r's scales.
+func (r *Record) add(e *Entry, price, size int64, use Use) error {
 	if use&UseVolume != 0 {
 		v, ok := r.Volume.Add(Int128From(size))
 		if !ok {

@@ -1,0 +1,67 @@
+// Package podreport is what a streamer pod says of itself at GET /status on its internal
+// port. Both planes import it and it imports nothing of ours: the operator, probes and
+// people read it. It holds no secret and no client's address.
+package podreport
+
+// Report is the body of GET /status. Times are Unix milliseconds.
+type Report struct {
+	Version          string `json:"version"`
+	TemplateRevision string `json:"templateRevision"`
+	// ConfigRevision is the hash of the document that the pod runs, in hex.
+	ConfigRevision string `json:"configRevision"`
+	// ConfigGeneration is the generation of the shape of bars that is in effect.
+	ConfigGeneration int64 `json:"configGeneration"`
+	// ConfigError says why the newest document is not run; empty if it is.
+	ConfigError string       `json:"configError"`
+	Secrets     []Secret     `json:"secrets"`
+	Epoch       string       `json:"epoch"`
+	Feed        Feed         `json:"feed"`
+	Partitions  []Partition  `json:"partitions"`
+	Moves       []Move       `json:"moves"`
+	Connections int          `json:"connections"`
+	Ready       bool         `json:"ready"`
+	Draining    bool         `json:"draining"`
+	Symbols     int          `json:"symbols"`
+	Log         LogPositions `json:"log"`
+}
+
+// Secret is a Secret that the pod needs, by name.
+type Secret struct {
+	Name  string `json:"name"`
+	State string `json:"state"`
+}
+
+// Feed is how the feed is doing.
+type Feed struct {
+	Name    string `json:"name"`
+	State   string `json:"state"`
+	Reason  string `json:"reason"`
+	Session string `json:"session"`
+	// WatermarkMs: every trade up to here is in; 0: none yet.
+	WatermarkMs int64 `json:"watermarkMs"`
+}
+
+// Partition is a partition that the pod holds.
+type Partition struct {
+	ID      int    `json:"id"`
+	Token   uint64 `json:"token"`
+	Symbols int    `json:"symbols"`
+	// WatermarkMs of its fold; 0: none yet.
+	WatermarkMs int64 `json:"watermarkMs"`
+	// LastSeq is the sequence of its last frame in BARS.
+	LastSeq uint64 `json:"lastSeq"`
+}
+
+// Move is a partition on its way to or from the pod, and why.
+type Move struct {
+	Partition int    `json:"partition"`
+	From      string `json:"from"`
+	To        string `json:"to"`
+	State     string `json:"state"`
+	Reason    string `json:"reason"`
+}
+
+// LogPositions is how far the pod has read BARS.
+type LogPositions struct {
+	AppliedSeq uint64 `json:"appliedSeq"`
+}

@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const demo = "../../config/samples/demo.yaml"
+
+// TestSentences wants one clear sentence and a non-zero exit for what a person may get wrong.
+func TestSentences(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = busy.Close() }()
+	noTrades := replayDoc(t, t.TempDir(), "1", "", "SPY")
+	badHeader := replayDoc(t, write(t, "trades.csv", "symbol,time,price,size\nSPY,1,2,3\n"), "1", "", "SPY")
+	badRow := replayDoc(t, write(t, "trades.csv", "symbol,ts,price,size\nSPY,1,2,3\nSPY,2,x,3\n"), "1", "", "SPY")
+	vendor := write(t, "vendor.yaml", "apiVersion: marketstream.dev/v1alpha1\nkind: MarketStream\nmetadata: {name: a}\nspec: {symbols: [SPY], feed: {kraken: {}}}\n")
+	unknown := write(t, "unknown.yaml", "apiVersion: marketstream.dev/v1alpha1\nkind: MarketStream\nmetadata: {name: a}\nspec: {symbols: [SPY], feed: {synthetic: {}}, stream: {bufferCap: 5}}\n")
+	p := start(t, demo)
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		want []string
+	}{
+		{"busy port", []string{"run", "-f", demo, "--listen", busy.Addr().String()}, 1, []string{busy.Addr().String(), "in use", "--listen"}},
+		{"busy internal port", []string{"run", "-f", demo, "--listen", "127.0.0.1:0", "--internal-listen", busy.Addr().String()}, 1, []string{busy.Addr().String(), "in use", "--internal-listen"}},
+		{"no such file", []string{"run", "-f", "nothing.yaml"}, 1, []string{"nothing.yaml", "no such file"}},
+		{"no file", []string{"run"}, 1, []string{"-f"}},
+		{"unknown flag", []string{"run", "--port", "1"}, 2, []string{"-port"}},
+		{"unknown command", []string{"serve"}, 2, []string{`"serve"`}},
+		{"wrong level", []string{"run", "-f", demo, "--log-level", "loud"}, 1, []string{`"loud"`, "debug, info, error"}},
+		{"unknown field", []string{"run", "-f", unknown}, 1, []string{"spec.stream.bufferCap", "bufferCapacity"}},
+		{"vendor", []string{"run", "-f", vendor}, 1, []string{"spec.feed.kraken", "not available yet"}},
+		{"no trades", []string{"run", "-f", noTrades}, 1, []string{"no "}},
+		{"wrong header", []string{"run", "-f", badHeader}, 1, []string{"ts"}},
+		{"wrong row", []string{"run", "-f", badRow}, 1, []string{"trades.csv", "3", "price", `"x"`}},
+		{"unknown symbol", []string{"tail", "NOPE", "--url", p.url}, 1, []string{"404", "NOPE"}},
+		{"nobody there", []string{"tail", "SPY", "--url", "http://127.0.0.1:1"}, 1, []string{"is `marketstream run` up?"}},
+		{"no symbol", []string{"tail"}, 1, []string{"name a symbol"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			args := c.args
+			if args[0] == "run" && !strings.Contains(strings.Join(args, " "), "listen") {
+				args = append(args, "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0")
+			}
+			var out, errs bytes.Buffer
+			if code := dispatch(context.Background(), args, &out, &errs); code != c.code {
+				t.Errorf("exit code %d, want %d", code, c.code)
+			}
+			for _, w := range c.want {
+				if !strings.Contains(errs.String(), w) {
+					t.Errorf("%q is not in what it says: %s", w, errs.String())
+				}
+			}
+			if strings.Contains(errs.String(), "goroutine") {
+				t.Errorf("a stack trace: %s", errs.String())
+			}
+			if c.code == 1 && c.name != "wrong row" && strings.Count(strings.TrimSpace(errs.String()), "\n") > 0 {
+				t.Errorf("more than one line: %s", errs.String())
+			}
+		})
+	}
+}
+
+// TestDataDirInUse starts a second program on the same log.
+func TestDataDirInUse(t *testing.T) {
+	data := t.TempDir()
+	start(t, demo, "--data", data)
+	p := launch(t, demo, "--data", data)
+	<-p.ended
+	if p.err == nil || !strings.Contains(p.text(), data) {
+		t.Errorf("%v: %s", p.err, p.text())
+	}
+}
+
+// TestOtherLog starts another stream, and another kind of data, on a log.
+func TestOtherLog(t *testing.T) {
+	data := t.TempDir()
+	start(t, demo, "--data", data).stop()
+	text, err := os.ReadFile(demo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := write(t, "other.yaml", strings.Replace(string(text), "name: demo", "name: other", 1))
+	trades := write(t, "trades.csv", "symbol,ts,price,size\nSPY,1,2,3\n")
+	replay := strings.Replace(filepath.ToSlash(string(replayText(t, trades))), "name: test", "name: demo", 1)
+	for name, c := range map[string]struct{ doc, want string }{
+		"name": {other, "belongs to"},
+		"data": {write(t, "replay.yaml", replay), "synthetic data"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := launch(t, c.doc, "--data", data)
+			<-p.ended
+			if p.err == nil || !strings.Contains(p.text(), c.want) {
+				t.Errorf("%v: %s", p.err, p.text())
+			}
+		})
+	}
+}
+
+func replayText(t *testing.T, trades string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(replayDoc(t, trades, "1", "", "SPY"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// TestRun starts the demo, reads the three things that it offers to paste, and stops it.
+func TestRun(t *testing.T) {
+	p := start(t, demo)
+	bars := p.history(map[string][]string{"symbol": {"SPY"}, "timeframe": {"1m"}, "limit": {"5"}})
+	if len(bars) != 5 {
+		t.Errorf("%d bars of history at once, want 5", len(bars))
+	}
+	for _, b := range bars {
+		if b.Partial || b.Rev != 0 {
+			t.Errorf("a seeded bar is not whole: %s %s", b.key(), b.values())
+		}
+	}
+	for _, name := range []string{"sse_connections", "feed_ticks_total", "bars_closed_total", "ring_size", "config_generation"} {
+		if !bytes.Contains(p.get(p.internal, "/metrics", 200), []byte("\n"+name)) {
+			t.Errorf("no metric %s", name)
+		}
+	}
+	p.get(p.internal, "/healthz", 200)
+	p.get(p.internal, "/readyz", 200)
+	if !bytes.Contains(p.get(p.internal, "/status", 200), []byte(`"partitions"`)) {
+		t.Error("no partitions in /status")
+	}
+	c := mustConnect(t, p.url, map[string][]string{"symbols": {"SPY"}}, "")
+	if got := c.response.Header.Get("X-Market-Source"); got != "synthetic" {
+		t.Errorf("X-Market-Source %q: invented data must say so", got)
+	}
+	p.stop()
+}

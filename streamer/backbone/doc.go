@@ -1,0 +1,28 @@
+// Package backbone keeps the two logs, TICKS and BARS, in NATS JetStream. It is the only
+// package that knows NATS.
+//
+//	Open ─▶ server.go    a NATS server in this process: no port, its own directory, its own logger
+//	          │          guard.go watches over its disk: see below
+//	          ▼
+//	        conn.go      a connection, and the sessions it consists of: one from each (re)connect to the next loss
+//	          │
+//	          ├─ bars.go, tail.go, pull.go      logs.Log over a connection
+//	          └─ ticks.go, acks.go, display.go  logs.Ticks over a connection
+//
+// Everything below conn.go works the same over a connection to a server elsewhere. Subjects,
+// streams and their settings are a contract: docs/contracts/logs.md.
+//
+// What was learned the hard way, and is therefore so:
+//
+//   - The server syncs each write of BARS (sync_always): without it an acknowledged frame can
+//     be lost when power fails.
+//   - A tail makes its own ordered reading out of plain consumers, and checks for itself that it
+//     gets on: a consumer may vanish, or hang, without a word. Whenever it begins anew it
+//     first reads again the last entry that it had: after a loss of power the server gives the
+//     same sequences to other entries, and [logs.ErrRewound] must say so.
+//   - A connection that is down refuses what is published: buffered, an append would be
+//     sent long after its writer was told that it failed.
+//   - When the disk is full, JetStream stops the stream for good and answers no more. So an append is
+//     refused before that ([logs.ErrFull]), and if it happens all the same, the
+//     server is started again once there is space.
+package backbone

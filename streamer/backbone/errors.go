@@ -1,0 +1,56 @@
+package backbone
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/marketstream/marketstream/streamer/logs"
+)
+
+// Codes of JetStream's answers that say more than the class they are in.
+const (
+	codeWrongLastSequence         jetstream.ErrorCode = 10071
+	codeWrongLastSequenceConstant jetstream.ErrorCode = 10164
+	codeInsufficientResources     jetstream.ErrorCode = 10023
+	codeMemoryExceeded            jetstream.ErrorCode = 10028
+	codeStorageExceeded           jetstream.ErrorCode = 10047
+	codeStoreFailed               jetstream.ErrorCode = 10077
+)
+
+// unavailable wraps ErrUnavailable around an error of a request that was not answered, and
+// leaves the server's own answers as they are.
+func unavailable(err error) error {
+	var answer *jetstream.APIError
+	if err == nil || errors.As(err, &answer) || errors.Is(err, logs.ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", logs.ErrUnavailable, err)
+}
+
+// refusal says in the words of package logs why the server stored nothing.
+func refusal(err *jetstream.APIError) error {
+	switch err.ErrorCode {
+	case codeWrongLastSequence, codeWrongLastSequenceConstant:
+		return fmt.Errorf("%w: %w", logs.ErrConflict, err)
+	case codeInsufficientResources, codeMemoryExceeded, codeStorageExceeded, codeStoreFailed:
+		return fmt.Errorf("%w: %w", logs.ErrFull, err)
+	}
+	return fmt.Errorf("%w: %w", logs.ErrUnavailable, err)
+}
+
+// gone says ErrUnavailable, or what the server's answer means.
+func gone(err error) error {
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return fmt.Errorf("%w: %w", logs.ErrGone, err)
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return fmt.Errorf("%w: %w", logs.ErrUnavailable, err) // it is made again at the next reconnect
+	}
+	var answer *jetstream.APIError
+	if errors.As(err, &answer) {
+		return fmt.Errorf("%w: %w", logs.ErrUnavailable, err)
+	}
+	return unavailable(err)
+}

@@ -1,0 +1,228 @@
+package bars
+
+import (
+	"math"
+
+	"github.com/marketstream/marketstream/streamer/market"
+)
+
+// lateTrade takes a trade whose minute is closed: within the revision window it revises the
+// minute and every longer bar above it.
+func (f *Fold) lateTrade(s *symbol, i int32, e *market.Entry) {
+	if f.again {
+		f.stats.Replayed++ // the log has it
+		return
+	}
+	start := floor(e.Time, minuteNs) * minuteMs
+	if !f.cfg.Session.Includes(start) {
+		f.stats.OutsideSession++
+		return
+	}
+	if f.tooLate(e.Time) {
+		f.stats.TooLate++
+		if s.markTooLate(start) {
+			f.gap(i, start, start+minuteMs, market.GapLateTrade)
+		}
+		return
+	}
+	one := &f.scratch
+	*one = market.Record{Symbol: s.Number, Timeframe: market.M1, StartMs: start, EndMs: start + minuteMs}
+	if f.cfg.Session.OutsideRegular(start) {
+		one.Flags |= market.Extended
+	}
+	c := s.closedAt(market.M1, start, start+minuteMs)
+	c.Flags |= one.Flags
+	if e.ID != 0 && !c.ids.add(e.ID) {
+		f.stats.Duplicates++
+		return
+	}
+	use := f.use(e, one.Flags&market.Extended != 0)
+	err := one.AddTrade(e, use)
+	if err == nil {
+		err = c.AddTrade(e, use)
+	}
+	if err != nil {
+		f.stats.Overflow++
+		f.gap(i, start, start+minuteMs, market.GapOverflow)
+		return
+	}
+	f.stats.Late++
+	f.revise(i, c)
+	for _, tf := range f.frames {
+		r, closed := f.longerAt(s, tf, start)
+		if r.Merge(one) != nil {
+			f.stats.Overflow++
+			f.gap(i, start, start+minuteMs, market.GapOverflow)
+		}
+		if closed != nil {
+			f.revise(i, closed)
+		}
+	}
+	f.touch(s, i)
+}
+
+func (f *Fold) tooLate(timeNs int64) bool {
+	return f.watermark >= math.MinInt64+f.cfg.RevisionWindowMs && timeNs/nsPerMs < f.watermark-f.cfg.RevisionWindowMs
+}
+
+// longerAt returns the record of tf that holds a closed minute: the open one, or the
+// closed one, which is then returned twice.
+func (f *Fold) longerAt(s *symbol, tf market.Timeframe, minute int64) (*market.Record, *closedRecord) {
+	start, end := f.period(tf, minute)
+	if !f.closed(end) {
+		return f.longer(s, tf, start, end), nil
+	}
+	c := s.closedAt(tf, start, end)
+	return &c.Record, c
+}
+
+// cancel takes a trade back.
+func (f *Fold) cancel(e *market.Entry) {
+	s, i := f.place(e)
+	if s == nil {
+		return
+	}
+	start := floor(e.Time, minuteNs) * minuteMs
+	if !f.closed(start + minuteMs) {
+		f.cancelOpen(s, i, e, start)
+		return
+	}
+	if f.again {
+		f.stats.Replayed++
+		return
+	}
+	at, known := s.find(market.M1, start)
+	switch {
+	case f.tooLate(e.Time):
+		f.stats.TooLate++
+		f.gap(i, start, start+minuteMs, market.GapCancel)
+		return
+	case !known || s.recent[market.M1][at].N == 0:
+		f.stats.UnknownCancels++
+		return
+	}
+	c := &s.recent[market.M1][at]
+	outside := c.Flags&market.Extended != 0
+	use := f.use(e, outside)
+	touched := f.remove(i, &c.Record, e, use)
+	f.settle(i, c)
+	for _, tf := range f.frames {
+		longUse := use
+		if tf == market.D1 && outside {
+			longUse = dayUse(use)
+		}
+		r, closed := f.longerAt(s, tf, start)
+		touched = f.remove(i, r, e, longUse) || touched
+		if closed != nil {
+			f.settle(i, closed)
+		} else if r.N == 0 {
+			*r = blank(r)
+		}
+	}
+	f.stats.Cancels++
+	if touched {
+		f.gap(i, start, start+minuteMs, market.GapCancel)
+	}
+	f.touch(s, i)
+}
+
+func (f *Fold) cancelOpen(s *symbol, i int32, e *market.Entry, start int64) {
+	for k := range s.open {
+		o := &s.open[k]
+		if o.StartMs != start || o.N == 0 {
+			continue
+		}
+		f.stats.Cancels++
+		touched := f.remove(i, &o.Record, e, f.use(e, o.Flags&market.Extended != 0))
+		if o.N == 0 { // as if nothing had traded
+			o.Record = blank(&o.Record)
+		} else if touched {
+			f.gap(i, o.StartMs, o.EndMs, market.GapCancel)
+		}
+		f.touch(s, i)
+		return
+	}
+	f.stats.UnknownCancels++
+}
+
+// remove takes a trade out of r. touched: r has trades left, and a price of it may have been the trade's.
+func (f *Fold) remove(i int32, r *market.Record, e *market.Entry, use market.Use) (touched bool) {
+	touched, err := r.RemoveTrade(e, use)
+	if err != nil {
+		f.stats.Overflow++
+		f.gap(i, r.StartMs, r.EndMs, market.GapOverflow)
+	}
+	return touched && r.N > 0
+}
+
+// settle voids a closed record that lost its only trades; one that was never emitted just goes.
+func (f *Fold) settle(i int32, c *closedRecord) {
+	if c.N > 0 {
+		f.revise(i, c)
+		return
+	}
+	if c.emitted == unset {
+		c.Record, c.dirty = blank(&c.Record), false
+		return
+	}
+	c.Flags = c.Flags&^market.Partial | market.Void
+	f.revise(i, c)
+}
+
+// blank is a record of r's period without a trade.
+func blank(r *market.Record) market.Record {
+	return market.Record{Symbol: r.Symbol, Timeframe: r.Timeframe, StartMs: r.StartMs, EndMs: r.EndMs, Flags: r.Flags & market.Extended}
+}
+
+// dayUse is what a trade outside regular hours counts to in a daily record's prices.
+func dayUse(use market.Use) market.Use {
+	day := use & market.UseVolume
+	for _, u := range [...][2]market.Use{{market.UseDayRange, market.UseRange}, {market.UseDayEnds, market.UseEnds}, {market.UseDayWeakEnds, market.UseWeakEnds}} {
+		if use&u[0] != 0 {
+			day |= u[1]
+		}
+	}
+	return day
+}
+
+// hole takes a stretch that was not observed.
+func (f *Fold) hole(e *market.Entry) {
+	if f.again {
+		f.stats.Replayed++
+		return
+	}
+	f.stats.Holes++
+	from, to := floor(e.Time, nsPerMs), floor(e.Until+nsPerMs-1, nsPerMs)
+	if to <= from {
+		return
+	}
+	for i := range f.symbols {
+		if e.Symbol == market.AllSymbols || f.symbols[i].Number == e.Symbol {
+			f.gap(int32(i), from, to, e.Reason)
+		}
+	}
+}
+
+// gap records that [from, to) of a symbol is not known: bars that touch it are partial,
+// those that are closed already by a revision.
+func (f *Fold) gap(i int32, from, to int64, reason market.GapReason) {
+	if f.again {
+		return // the log has it
+	}
+	s := &f.symbols[i]
+	f.gaps = append(f.gaps, market.Gap{Symbol: s.Number, FromMs: from, ToMs: to, Reason: reason})
+	s.spans = append(s.spans, span{from, to})
+	horizon := int64(math.MinInt64)
+	if f.watermark >= math.MinInt64+f.cfg.RevisionWindowMs {
+		horizon = f.watermark - f.cfg.RevisionWindowMs
+	}
+	for tf := range s.recent {
+		for k := range s.recent[tf] {
+			c := &s.recent[tf][k]
+			if c.StartMs < to && c.EndMs > max(from, horizon) && c.emitted != unset && c.Flags&(market.Partial|market.Void) == 0 {
+				c.Flags |= market.Partial
+				f.revise(i, c)
+			}
+		}
+	}
+}

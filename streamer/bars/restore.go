@@ -1,0 +1,91 @@
+package bars
+
+import (
+	"github.com/marketstream/marketstream/streamer/market"
+)
+
+// Restore takes back what one frame of the log holds, oldest first, before any entry. After
+// the last one the fold goes on with the entries after its Open: those at or before its
+// Applied count in open minutes only, as they already do in the log.
+//
+// Records of symbols that the fold does not carry are passed over. A timeframe that older
+// frames do not have is merged from their 1m records; its periods that are over are not
+// emitted again.
+func (f *Fold) Restore(c *Close) {
+	if c.Watermark > 0 {
+		f.watermark = max(f.watermark, c.Watermark)
+		f.lastClose = f.watermark
+	}
+	for k := range c.Gaps {
+		g := &c.Gaps[k]
+		if i := f.lookupNumber(g.Symbol); i >= 0 && g.State != market.GapRepaired && g.State != market.GapRemoved {
+			f.symbols[i].spans = append(f.symbols[i].spans, span{g.FromMs, g.ToMs})
+			if g.Reason == market.GapLateTrade {
+				f.symbols[i].markTooLate(g.FromMs)
+			}
+		}
+	}
+	for k := range c.Records {
+		if i := f.lookupNumber(c.Records[k].Symbol); i >= 0 {
+			f.restoreRecord(&f.symbols[i], &c.Records[k])
+		}
+	}
+	for _, tf := range f.frames { // periods that closed without a record of theirs
+		if f.ends[tf] != 0 && f.closed(f.ends[tf]) {
+			f.ends[tf] = 0
+			for i := range f.symbols {
+				f.symbols[i].longer[tf].active = false
+			}
+		}
+	}
+	if f.watermark != unset {
+		f.forget()
+	}
+	f.setDue()
+	f.applied, f.before = c.Applied, c.Open
+	f.restored = max(f.restored, c.Applied.Source.Offset)
+}
+
+func (f *Fold) lookupNumber(number uint32) int32 {
+	if int(number) >= len(f.index) {
+		return -1
+	}
+	return f.index[number]
+}
+
+func (f *Fold) restoreRecord(s *symbol, r *market.Record) {
+	tf := r.Timeframe
+	at, known := s.find(tf, r.StartMs)
+	if tf == market.M1 {
+		var old *market.Record
+		if known {
+			old = &s.recent[tf][at].Record
+		}
+		f.restoreLonger(s, old, r)
+	} else if l := &s.longer[tf]; l.active && l.StartMs == r.StartMs {
+		l.active = false
+	}
+	c := s.closedAt(tf, r.StartMs, r.EndMs)
+	c.Record, c.emitted, c.dirty = *r, f.watermark, false
+	s.last[tf] = max(s.last[tf], r.StartMs)
+}
+
+// restoreLonger merges a 1m record, or a newer revision of one, into the open record of
+// every longer timeframe.
+func (f *Fold) restoreLonger(s *symbol, old, r *market.Record) {
+	for _, tf := range f.frames {
+		start, end := f.period(tf, r.StartMs)
+		if f.closed(end) {
+			continue // the log has the period's own record
+		}
+		l := f.longer(s, tf, start, end)
+		if old != nil {
+			_ = l.Update(old, r) // what overflows now overflowed then, and stands in the log as a gap
+			if l.N == 0 {
+				*l = blank(l)
+			}
+		} else {
+			_ = l.Merge(r)
+		}
+	}
+}

@@ -1,0 +1,145 @@
+package bars
+
+import (
+	"slices"
+
+	"github.com/marketstream/marketstream/streamer/market"
+)
+
+// symbol is the state of one symbol.
+type symbol struct {
+	Symbol
+	open []openRecord // by start; usually one
+	// longer is the open record of each timeframe above 1m: the merge of its closed minutes.
+	// Invariant: all symbols' records of a timeframe have one period, which ends at Fold.ends.
+	longer [market.MaxTimeframe + 1]longRecord
+	// recent are the closed records whose end lies within the revision window, by start.
+	recent [market.MaxTimeframe + 1][]closedRecord
+	// last is the start of the newest bar that was emitted.
+	last    [market.MaxTimeframe + 1]int64
+	lastNs  int64 // time of the newest trade
+	changed bool
+	spans   []span // gaps that may touch a bar still to come
+	// tooLate are the last minutes for which a gap was recorded because trades came too late.
+	tooLate [8]int64
+	next    uint8
+}
+
+// span is a gap as bars see it.
+type span struct{ from, to int64 }
+
+// inGap reports whether a period touches a gap.
+func (s *symbol) inGap(start, end int64) bool {
+	for _, g := range s.spans {
+		if g.from < end && g.to > start {
+			return true
+		}
+	}
+	return false
+}
+
+type openRecord struct {
+	market.Record
+	fromNs   int64
+	included bool
+	ids      idSet
+}
+
+type longRecord struct {
+	market.Record
+	active bool
+}
+
+type closedRecord struct {
+	market.Record
+	ids idSet
+	// emitted is the watermark at which it was last emitted, unset if never.
+	emitted int64
+	dirty   bool
+}
+
+// find returns the closed record that starts at start, and its place among the recent ones.
+func (s *symbol) find(tf market.Timeframe, start int64) (at int, ok bool) {
+	r := s.recent[tf]
+	at = len(r)
+	for at > 0 && r[at-1].StartMs >= start {
+		if at--; r[at].StartMs == start {
+			return at, true
+		}
+	}
+	return at, false
+}
+
+// closedAt returns the closed record of a period, an empty one if there is none.
+func (s *symbol) closedAt(tf market.Timeframe, start, end int64) *closedRecord {
+	at, ok := s.find(tf, start)
+	if !ok {
+		c := closedRecord{emitted: unset}
+		c.Symbol, c.Timeframe, c.StartMs, c.EndMs = s.Number, tf, start, end
+		s.recent[tf] = slices.Insert(s.recent[tf], at, c)
+	}
+	c := &s.recent[tf][at]
+	if c.Flags&market.Void != 0 { // its trades are all gone: it begins anew
+		c.Record = market.Record{Symbol: c.Symbol, Timeframe: tf, StartMs: start, EndMs: end, Rev: c.Rev,
+			Flags: c.Flags & market.Extended}
+	}
+	return c
+}
+
+// markTooLate reports whether the minute is new among those marked.
+func (s *symbol) markTooLate(minute int64) bool {
+	if slices.Contains(s.tooLate[:], minute) {
+		return false
+	}
+	s.tooLate[s.next%8] = minute
+	s.next++
+	return true
+}
+
+// idSet is a set of trade ids as sorted runs: one run while ids rise without a hole, as
+// at crypto venues, and then adding costs a comparison.
+type idSet []idRun
+
+type idRun struct{ lo, hi uint64 }
+
+// maxRuns bounds the ids that are kept of a closed minute.
+const maxRuns = 256
+
+// add adds id and reports whether it is new.
+func (s *idSet) add(id uint64) bool {
+	runs := *s
+	n := len(runs)
+	if n == 0 || id > runs[n-1].hi {
+		if n > 0 && id == runs[n-1].hi+1 {
+			runs[n-1].hi = id
+		} else {
+			*s = append(runs, idRun{id, id})
+		}
+		return true
+	}
+	at, found := slices.BinarySearchFunc(runs, id, func(r idRun, id uint64) int {
+		switch {
+		case r.hi < id:
+			return -1
+		case r.lo > id:
+			return 1
+		}
+		return 0
+	})
+	if found {
+		return false
+	}
+	joinsBelow, joinsAbove := at > 0 && runs[at-1].hi+1 == id, runs[at].lo == id+1
+	switch {
+	case joinsBelow && joinsAbove:
+		runs[at-1].hi = runs[at].hi
+		*s = slices.Delete(runs, at, at+1)
+	case joinsBelow:
+		runs[at-1].hi = id
+	case joinsAbove:
+		runs[at].lo = id
+	default:
+		*s = slices.Insert(runs, at, idRun{id, id})
+	}
+	return true
+}

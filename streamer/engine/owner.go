@@ -1,0 +1,64 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/marketstream/marketstream/streamer/logs"
+)
+
+// ErrOtherOwner says that the log belongs to another stream or to another kind of data.
+var ErrOtherOwner = errors.New("the log is another's")
+
+// own returns the owner's record of the log, written first if the log is new. It refuses a
+// log of another stream, and one whose data is of another class: no invented bar may ever
+// be served as real.
+func own(ctx context.Context, log logs.Log, want logs.Owner, now time.Time) (*logs.Owner, error) {
+	e, err := log.Last(ctx, logs.OwnerSubject)
+	if errors.Is(err, logs.ErrGone) {
+		want.Epoch, want.EpochStartMs = newEpoch(), now.UnixMilli()
+		f := logs.Frame{Kind: logs.FrameOwner, Tag: randomTag(), Owner: &want}
+		if _, err := log.Append(ctx, logs.OwnerSubject, 0, f.AppendBinary(nil)); err != nil {
+			return nil, fmt.Errorf("writing the log's owner: %w", err)
+		}
+		return &want, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the log's owner: %w", err)
+	}
+	f, err := logs.DecodeFrame(e.Data)
+	if err != nil || f.Owner == nil {
+		return nil, fmt.Errorf("the log's first record names no owner: %w", errors.Join(err, logs.ErrCorrupt))
+	}
+	has := f.Owner
+	if has.Namespace != want.Namespace || has.Name != want.Name {
+		return nil, fmt.Errorf("%w: it belongs to MarketStream %s/%s, this one is %s/%s; give this one a log of its own",
+			ErrOtherOwner, has.Namespace, has.Name, want.Namespace, want.Name)
+	}
+	if has.Feed != want.Feed {
+		return nil, fmt.Errorf("%w: it holds %s data and this feed is %s; bars of the two are never mixed, so give this one a log of its own",
+			ErrOtherOwner, has.Feed, want.Feed)
+	}
+	return has, nil
+}
+
+// newEpoch names an incarnation of a log: 10 letters and digits at random.
+func newEpoch() string {
+	const letters = "0123456789abcdefghjkmnpqrstvwxyz"
+	var b [10]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand says so
+	for i := range b {
+		b[i] = letters[b[i]%32]
+	}
+	return string(b[:])
+}
+
+func randomTag() uint32 {
+	var b [4]byte
+	_, _ = rand.Read(b[:])
+	return binary.LittleEndian.Uint32(b[:])
+}

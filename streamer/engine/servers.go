@@ -1,0 +1,85 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+// servers are the two ports: one for browsers, one inside the cluster on which nothing
+// changes state.
+type servers struct{ public, internal *http.Server }
+
+const (
+	headerTimeout = 10 * time.Second
+	idleTimeout   = 2 * time.Minute
+	stopTimeout   = 2 * time.Second
+)
+
+// serve starts both. Neither has a write timeout: streams stay open, and what writes to
+// them has deadlines of its own.
+func (e *Engine) serve() *servers {
+	s := &servers{public: newServer(e.cors), internal: newServer(e.internalMux())}
+	e.cors.next = e.publicMux()
+	run := func(srv *http.Server, l net.Listener, which string) {
+		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			e.fail(fmt.Errorf("the %s port: %w", which, err))
+		}
+	}
+	go run(s.public, e.opts.Public, "public")
+	go run(s.internal, e.opts.Internal, "internal")
+	return s
+}
+
+func newServer(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10}
+}
+
+// stop lets requests that are under way end, but not for long.
+func (s *servers) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	for _, srv := range []*http.Server{s.public, s.internal} {
+		if err := srv.Shutdown(ctx); err != nil {
+			_ = srv.Close()
+		}
+	}
+}
+
+func (e *Engine) publicMux() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/stream/market", e.hub)
+	mux.Handle("/api/", e.history.Handler())
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		writeError(w, http.StatusNotFound, "there is nothing at "+r.URL.Path+"; see /stream/market, /api/history, /api/symbols, /api/coverage, /api/market/status")
+	})
+	return mux
+}
+
+func (e *Engine) internalMux() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", e.metrics.Handler())
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		switch {
+		case e.draining.Load():
+			http.Error(w, "draining", http.StatusServiceUnavailable)
+		case !e.ready.Load():
+			http.Error(w, "starting", http.StatusServiceUnavailable)
+		default:
+			_, _ = w.Write([]byte("ok\n"))
+		}
+	})
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		_ = enc.Encode(e.report())
+	})
+	return mux
+}

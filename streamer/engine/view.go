@@ -1,0 +1,147 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/marketstream/marketstream/streamer/history"
+	"github.com/marketstream/marketstream/streamer/ingest"
+	"github.com/marketstream/marketstream/streamer/logs"
+	"github.com/marketstream/marketstream/streamer/market"
+	"github.com/marketstream/marketstream/streamer/ring"
+	"github.com/marketstream/marketstream/streamer/stream"
+)
+
+// view is what this process knows of BARS: everything that is read is read from it. Frames
+// are applied by one goroutine, in the log's order: rings first, then the tail, so that
+// whoever has seen an event finds it in the rings.
+type view struct {
+	reader   *logs.Reader
+	symbols  *market.SymbolTable
+	rings    *ring.Set
+	coverage *history.Coverage
+	hub      *stream.Hub
+	epoch    string
+
+	position atomic.Pointer[logs.Cursor]
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and made again when applied moves
+	applied uint64        // sequence of the last frame applied
+	tail    uint64        // sequence of the last frame that the hub has
+	heads   ingest.Heads
+}
+
+// apply applies one frame.
+func (v *view) apply(seq uint64, f *logs.Frame) error {
+	if f.Kind != logs.FrameOwner {
+		for i := range f.Records {
+			r := &f.Records[i]
+			if b, ok := r.Bar(); ok {
+				v.rings.Apply(r.Symbol, &b)
+			}
+		}
+		v.coverage.Apply(seq, f)
+	}
+	v.rings.SetApplied(seq)
+	v.position.Store(&logs.Cursor{Epoch: v.epoch, Seq: seq, Index: f.Events() - 1, Tag: f.Tag})
+
+	v.mu.Lock()
+	v.applied = seq
+	if f.Kind != logs.FrameOwner {
+		h := &v.heads[f.Partition]
+		h.Seq, h.Frame = seq, head(f)
+		if f.Kind == logs.FrameConfig {
+			h.Shape = f.Shape
+		}
+	}
+	publish := seq > v.tail
+	v.tail = max(v.tail, seq)
+	close(v.changed)
+	v.changed = make(chan struct{})
+	v.mu.Unlock()
+
+	if publish {
+		v.hub.Publish(seq, f)
+	}
+	return nil
+}
+
+// head is a frame without what it holds.
+func head(f *logs.Frame) *logs.Frame {
+	h := *f
+	h.Symbols, h.Records, h.Gaps, h.Shape = nil, nil, nil, nil
+	return &h
+}
+
+// load applies everything that is stored.
+func (v *view) load(ctx context.Context) error {
+	if err := v.reader.Frames(ctx, 1, v.apply); err != nil {
+		return fmt.Errorf("reading BARS: %w", err)
+	}
+	return nil
+}
+
+// follow applies frames as they come until ctx ends. When the log turns out to have lost
+// its end, it forgets what it applied, begins again and calls rewound.
+func (v *view) follow(ctx context.Context, rewound func(error)) error {
+	for {
+		err := v.reader.Tail(ctx, v.last()+1, v.apply)
+		if !errors.Is(err, logs.ErrRewound) {
+			return err
+		}
+		rewound(err)
+		if err := v.rewind(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// rewind cuts the tail to what the log still has and reads everything again.
+func (v *view) rewind(ctx context.Context) error {
+	b, err := v.reader.Log.Bounds(ctx)
+	if err != nil {
+		return fmt.Errorf("asking for the end of BARS: %w", err)
+	}
+	v.hub.Truncate(b.Last)
+	v.rings.Reset()
+	v.coverage.Reset()
+	v.mu.Lock()
+	v.applied, v.tail, v.heads = 0, b.Last, ingest.Heads{}
+	v.mu.Unlock()
+	return v.load(ctx)
+}
+
+func (v *view) last() uint64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.applied
+}
+
+// headsAt returns the heads once everything up to seq is applied.
+func (v *view) headsAt(ctx context.Context, seq uint64) (ingest.Heads, error) {
+	for {
+		v.mu.Lock()
+		heads, applied, changed := v.heads, v.applied, v.changed
+		v.mu.Unlock()
+		if applied >= seq {
+			return heads, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ingest.Heads{}, ctx.Err()
+		}
+	}
+}
+
+// Position is the newest position in BARS that everything here has applied.
+func (v *view) Position() logs.Cursor {
+	if c := v.position.Load(); c != nil {
+		return *c
+	}
+	return logs.Cursor{Epoch: v.epoch, Index: -1}
+}

@@ -1,0 +1,135 @@
+package synthetic
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/marketstream/marketstream/streamer/feed"
+	"github.com/marketstream/marketstream/streamer/market"
+)
+
+// stepShift is where the step stands in an offset; below it is the place in the step.
+const stepShift = 20
+
+// Options say what is invented.
+type Options struct {
+	Seed int64
+	// TicksPerSecond is the mean rate of one symbol.
+	TicksPerSecond float64
+	Speed          feed.Speed
+	// SeedBars is how many minutes in the past a new log begins, at the least: it begins at a
+	// whole Largest, so that no bar is partial.
+	SeedBars int
+	Largest  market.Timeframe
+}
+
+// Source is a synthetic feed.
+type Source struct {
+	opts    Options
+	symbols []feed.Symbol // by name
+}
+
+var _ feed.Source = (*Source)(nil)
+
+// New returns a source without symbols.
+func New(opts Options) *Source { return &Source{opts: opts} }
+
+// Identity names what is invented.
+func (s *Source) Identity() string {
+	return fmt.Sprintf("synthetic:%d:%g", s.opts.Seed, s.opts.TicksPerSecond)
+}
+
+// SetSymbols implements [feed.Source].
+func (s *Source) SetSymbols(symbols []feed.Symbol) {
+	s.symbols = slices.Clone(symbols)
+	slices.SortFunc(s.symbols, func(a, b feed.Symbol) int {
+		return strings.Compare(strings.ToUpper(a.Name), strings.ToUpper(b.Name))
+	})
+}
+
+// Close implements [feed.Source].
+func (s *Source) Close() error { return nil }
+
+// Run implements [feed.Source]. It never ends by itself.
+func (s *Source) Run(ctx context.Context, from market.SourcePosition, said uint64, sink feed.Sink) error {
+	now := time.Now()
+	first := int64(from.Offset >> stepShift)
+	if from.Offset == 0 {
+		tf := s.opts.Largest.Millis()
+		first = (now.UnixMilli() - int64(s.opts.SeedBars)*60_000) / tf * tf / stepMs
+	}
+	// Up to the present, or to where it was before a restart, as fast as it goes.
+	caughtUp := max(now.UnixMilli()/stepMs, int64(said>>stepShift), first)
+	pacer := feed.NewPacer(s.opts.Speed, sink.Flush)
+	pacer.Anchor(caughtUp*stepMs*1e6, now)
+	sink.Status(feed.Status{State: feed.CatchingUp, Reason: "inventing the past"})
+
+	r := run{sink: sink, from: from.Offset}
+	for _, sym := range s.symbols {
+		r.symbols = append(r.symbols, invented{sym.Number, newGenerator(s.opts.Seed, sym.Name, s.opts.TicksPerSecond)})
+	}
+	for step := first; ; step++ {
+		if step == caughtUp {
+			sink.Status(feed.Status{State: feed.Connected})
+		}
+		if step >= caughtUp || step&63 == 0 {
+			if err := pacer.Wait(ctx, (step+1)*stepMs*1e6); err != nil {
+				return err
+			}
+		}
+		if err := r.step(step); err != nil {
+			return err
+		}
+	}
+}
+
+type invented struct {
+	number uint32
+	*generator
+}
+
+// run is one Run.
+type run struct {
+	sink    feed.Sink
+	from    uint64
+	symbols []invented
+	marks   feed.Marker
+	e       market.Entry
+}
+
+// step says the trades of one step, symbol by symbol. The watermark at its beginning is
+// said also where nobody trades.
+func (r *run) step(step int64) error {
+	if err := r.marks.Mark(r.sink, step); err != nil {
+		return err
+	}
+	offset := uint64(step) << stepShift
+	for i := range r.symbols {
+		g := &r.symbols[i]
+		n := g.count(step)
+		if n == 0 {
+			continue
+		}
+		price := g.price(step)
+		for k := range n {
+			offset++
+			if offset <= r.from {
+				continue
+			}
+			ns, cents, size, buy := g.trade(step, k, n, price)
+			r.e = market.Entry{Kind: market.Trade, Side: market.SideSell, Symbol: g.number, Time: ns,
+				Price: market.Decimal{Coef: cents, Scale: 2}, Size: market.Decimal{Coef: size},
+				Order: offset, ID: offset, Offset: offset}
+			if buy {
+				r.e.Side = market.SideBuy
+			}
+			if err := r.marks.Put(r.sink, &r.e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"time"
+
+	"github.com/marketstream/marketstream/streamer/bars"
+	"github.com/marketstream/marketstream/streamer/logs"
+	"github.com/marketstream/marketstream/streamer/market"
+)
+
+// ErrFenced says that another writer has taken the partition over.
+var ErrFenced = errors.New("another writer holds the partition")
+
+const (
+	retryFirst = 20 * time.Millisecond
+	retryLast  = 2 * time.Second
+)
+
+// commit appends what the fold closed as one frame: the commit, the fence and the
+// checkpoint in one.
+func (w *Writer) commit(ctx context.Context, c *bars.Close) error {
+	f := logs.Frame{
+		Kind: logs.FrameBars, Partition: uint8(w.partition), Number: w.last.Number + 1, Token: w.env.Token,
+		Tag: rand.Uint32(), ConfigGeneration: w.gen, Watermark: c.Watermark,
+		Applied: c.Applied, Open: c.Open, Records: c.Records, Gaps: c.Gaps,
+	}
+	if err := w.append(ctx, &f); err != nil {
+		return err
+	}
+	for i := range f.Records {
+		if r := &f.Records[i]; r.Rev == 0 {
+			w.env.Metrics.BarsClosed.WithLabelValues(r.Timeframe.String()).Inc()
+		} else {
+			w.env.Metrics.BarsRevised.WithLabelValues(r.Timeframe.String()).Inc()
+		}
+	}
+	for _, g := range f.Gaps {
+		w.env.Metrics.FeedGaps.WithLabelValues(g.Reason.String()).Inc()
+	}
+	return nil
+}
+
+// append appends f after the partition's last frame and moves w.last to it. Records and
+// Gaps of f carry process-wide symbol numbers, and carry the frame's own afterwards.
+func (w *Writer) append(ctx context.Context, f *logs.Frame) error {
+	if err := w.local.Frame(f); err != nil {
+		return fmt.Errorf("frame %d: %w", f.Number, err)
+	}
+	data, err := f.AppendBinary(w.frame[:0])
+	if err != nil {
+		return fmt.Errorf("frame %d: %w", f.Number, err)
+	}
+	w.frame = data
+	began := time.Now()
+	for pause := retryFirst; ; pause = min(2*pause, retryLast) {
+		seq, err := w.env.Bars.Append(ctx, w.partition, w.last.Seq, w.frame)
+		if err == nil {
+			w.committed(seq, f, began)
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !errors.Is(err, logs.ErrFull) {
+			seq, done, jerr := w.judge(ctx, f)
+			if jerr != nil {
+				return jerr
+			}
+			if done {
+				w.committed(seq, f, began)
+				return nil
+			}
+		}
+		w.env.Log.Info("an append to BARS failed and is tried again", "partition", w.partition, "frame", f.Number, "in", pause.String(), "reason", err.Error())
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (w *Writer) committed(seq uint64, f *logs.Frame, began time.Time) {
+	w.last = frameRef{Seq: seq, Number: f.Number}
+	w.env.Metrics.LogAppend.Observe(time.Since(began).Seconds())
+	w.env.Metrics.LogFrames.Inc()
+}
+
+// judge looks, after an append that was refused or whose answer is not known, at what the
+// partition's last frame is (design, point 4). done: it is f, or says the same. An error
+// wraps ErrFenced when it is newer and logs.ErrRewound when it is older than the one that
+// f follows; neither: it is that one, so the append may be tried again.
+func (w *Writer) judge(ctx context.Context, f *logs.Frame) (seq uint64, done bool, err error) {
+	e, err := w.env.Bars.Last(ctx, w.partition)
+	switch {
+	case errors.Is(err, logs.ErrGone):
+		w.last.Seq = 0 // it aged out; the frame's number still proves continuity
+		return 0, false, nil
+	case errors.Is(err, logs.ErrUnavailable):
+		return 0, false, nil
+	case err != nil:
+		return 0, false, fmt.Errorf("reading the last frame of partition %d: %w", w.partition, err)
+	}
+	g, err := logs.DecodeFrame(e.Data)
+	if err != nil {
+		return 0, false, fmt.Errorf("frame at %d: %w", e.Seq, err)
+	}
+	switch {
+	case g.Number == f.Number && (g.Tag == f.Tag && g.Token == f.Token || sameBars(g, f)):
+		return e.Seq, true, nil
+	case g.Number >= f.Number || g.Token > f.Token:
+		w.env.Metrics.LogFenced.Inc()
+		return 0, false, fmt.Errorf("%w: frame %d of token %d is in the log, this is frame %d of token %d", ErrFenced, g.Number, g.Token, f.Number, f.Token)
+	case e.Seq == w.last.Seq && g.Number == w.last.Number:
+		return 0, false, nil
+	}
+	return 0, false, fmt.Errorf("%w: partition %d ends with frame %d, frame %d was acknowledged", logs.ErrRewound, w.partition, g.Number, w.last.Number)
+}
+
+// sameBars reports whether two frames say the same from the same position in the source.
+func sameBars(g, f *logs.Frame) bool {
+	return g.Kind == f.Kind && g.Watermark == f.Watermark &&
+		samePlace(g.Applied.Source, f.Applied.Source) && samePlace(g.Open.Source, f.Open.Source) &&
+		reflect.DeepEqual(g.Symbols, f.Symbols) && reflect.DeepEqual(g.Records, f.Records) && reflect.DeepEqual(g.Gaps, f.Gaps)
+}
+
+func samePlace(a, b market.SourcePosition) bool {
+	return a.Offset == b.Offset && string(a.Opaque) == string(b.Opaque)
+}
