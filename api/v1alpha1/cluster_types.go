@@ -91,6 +91,7 @@ type Backbone struct {
 	Storage *Storage `json:"storage,omitempty"`
 	// Retention of closed bars in the log; at least 48h. Absent: 168h.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('48h') && duration(self) <= duration('87600h')",message="want a length of time from 48h to 87600h"
 	Retention *Duration `json:"retention,omitempty"`
 	// Resources of each replica.
 	// +optional
@@ -136,6 +137,7 @@ type WhenDeleted string
 type Storage struct {
 	// Size; it can grow. Absent: 10Gi.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isGreaterThan(quantity('0'))",message="want a size above 0, as 10Gi"
 	Size *resource.Quantity `json:"size,omitempty"`
 	// ClassName of the storage. Absent: the cluster's default.
 	// +optional
@@ -174,6 +176,7 @@ type EgressPeer struct {
 	// CIDR of addresses.
 	// +required
 	// +kubebuilder:validation:MaxLength=43
+	// +kubebuilder:validation:XValidation:rule="isCIDR(self)",message="want a CIDR, as 10.0.0.0/8"
 	CIDR string `json:"cidr"`
 	// Port; absent: any.
 	// +optional
@@ -204,6 +207,7 @@ type Monitoring struct {
 	Rules Switch `json:"rules,omitempty"`
 	// Interval of scrapes; 5s to 5m. Absent: 15s.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5s') && duration(self) <= duration('5m')",message="want a length of time from 5s to 5m"
 	Interval *Duration `json:"interval,omitempty"`
 	// Labels of what is made.
 	// +optional

@@ -151,6 +151,7 @@ type BinanceFeed struct {
 //
 // +kubebuilder:validation:MaxLength=12
 // +kubebuilder:validation:Pattern=`^(Max|[0-9]+(\.[0-9]+)?)$`
+// +kubebuilder:validation:XValidation:rule="self == 'Max' || (double(self) >= 0.001 && double(self) <= 1000000.0)",message="want a number from 0.001 to 1000000 as a string, or Max"
 type Speed string
 
 // LoopMode says what a replay does at its end.

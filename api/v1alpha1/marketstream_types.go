@@ -58,6 +58,10 @@ type Timeframe string
 type Duration string
 
 // MarketStreamSpec is what is wanted of a stream.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.backbone) && has(self.backbone.storage) && has(self.backbone.storage.size) ? quantity(string(self.backbone.storage.size)) : quantity('10Gi')).compareTo((has(oldSelf.backbone) && has(oldSelf.backbone.storage) && has(oldSelf.backbone.storage.size) ? quantity(string(oldSelf.backbone.storage.size)) : quantity('10Gi'))) >= 0",message="backbone.storage.size can grow and not shrink (absent: 10Gi)"
+// +kubebuilder:validation:XValidation:rule="(has(self.backbone) && has(self.backbone.storage) && has(self.backbone.storage.className) ? self.backbone.storage.className : \"\") == (has(oldSelf.backbone) && has(oldSelf.backbone.storage) && has(oldSelf.backbone.storage.className) ? oldSelf.backbone.storage.className : \"\")",message="backbone.storage.className cannot change: volumes are made once; make another MarketStream"
+// +kubebuilder:validation:XValidation:rule="(has(self.backbone) && has(self.backbone.external)) == (has(oldSelf.backbone) && has(oldSelf.backbone.external))",message="backbone cannot move between servers of its own and an external one: the log stays where it is; make another MarketStream"
 type MarketStreamSpec struct {
 	// Symbols that the stream carries, in the vendor's spelling; no two may differ in case alone.
 	// +required

@@ -8,6 +8,8 @@ import (
 
 // Resolved is a spec with every absent field filled in: the one place where it is said
 // what absence means. The fields are those that streamers read.
+//
+// +kubebuilder:object:generate=false
 type Resolved struct {
 	Namespace string
 	Name      string
@@ -49,6 +51,8 @@ type Resolved struct {
 }
 
 // ResolvedReplay is a ReplayFeed with every absent field filled in.
+//
+// +kubebuilder:object:generate=false
 type ResolvedReplay struct {
 	Path   string
 	Speed  Speed
@@ -57,6 +61,8 @@ type ResolvedReplay struct {
 }
 
 // ResolvedSynthetic is a SyntheticFeed with every absent field filled in.
+//
+// +kubebuilder:object:generate=false
 type ResolvedSynthetic struct {
 	Seed           int64
 	TicksPerSecond int32
@@ -154,6 +160,7 @@ func (f *Feed) FeedName() string {
 	return ""
 }
 
+// +kubebuilder:object:generate=false
 type namedFeed struct {
 	name  string
 	there bool

@@ -47,9 +47,11 @@ type Bars struct {
 	// CloseGrace is how long after its end, in event time, a bar waits for trades that are under
 	// way; at most 1m. Absent: 2s, 500ms for crypto vendors.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('1m')",message="want a length of time from 0s to 1m"
 	CloseGrace *Duration `json:"closeGrace,omitempty"`
 	// RevisionWindow is how late a trade may come and still revise its bars; at most 1h. Absent: 15m.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('1h')",message="want a length of time from 0s to 1h"
 	RevisionWindow *Duration `json:"revisionWindow,omitempty"`
 }
 
@@ -87,15 +89,19 @@ type Stream struct {
 	Ticks TicksMode `json:"ticks,omitempty"`
 	// MicrobarInterval is the beat at which a client gets the open bars that changed; 50ms to 10s. Absent: 250ms.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('50ms') && duration(self) <= duration('10s')",message="want a length of time from 50ms to 10s"
 	MicrobarInterval *Duration `json:"microbarInterval,omitempty"`
 	// FlushInterval is how long ticks are gathered for one write; 50ms to 10s. Absent: 50ms.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('50ms') && duration(self) <= duration('10s')",message="want a length of time from 50ms to 10s"
 	FlushInterval *Duration `json:"flushInterval,omitempty"`
 	// HeartbeatInterval of pings; 1s to 60s. Absent: 15s.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('1m')",message="want a length of time from 1s to 1m"
 	HeartbeatInterval *Duration `json:"heartbeatInterval,omitempty"`
 	// IdleAfter is when a page calls a stream without bars idle; 10s to 24h. Absent: 5m.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('24h')",message="want a length of time from 10s to 24h"
 	IdleAfter *Duration `json:"idleAfter,omitempty"`
 	// SeedBars of history that a fresh connection begins with, for each symbol and timeframe. Absent: 50.
 	// +optional
@@ -155,6 +161,7 @@ type Access struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=100
 	// +kubebuilder:validation:items:MaxLength=43
+	// +kubebuilder:validation:XValidation:rule="self.all(p, isCIDR(p))",message="want CIDRs, as 10.0.0.0/8"
 	TrustedProxies []string `json:"trustedProxies,omitempty"`
 	// TLSSecretName of a certificate: TLS and HTTP/2 by the pods themselves.
 	// +optional

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -24,8 +25,11 @@ func checkTree(path *field.Path, v any, t reflect.Type) field.ErrorList {
 		}
 		t = t.Elem()
 	}
-	if v == nil || reflect.PointerTo(t).Implements(unmarshaler) {
+	if v == nil {
 		return nil
+	}
+	if reflect.PointerTo(t).Implements(unmarshaler) {
+		return checkUnmarshaler(path, v, t)
 	}
 	switch t.Kind() {
 	case reflect.Struct:
@@ -70,6 +74,22 @@ func checkTree(path *field.Path, v any, t reflect.Type) field.ErrorList {
 		if _, err := strconv.ParseInt(n.String(), 10, t.Bits()); err != nil {
 			return wrongType(path, v, fmt.Sprintf("a whole number of at most %d bits", t.Bits()))
 		}
+	}
+	return nil
+}
+
+// checkUnmarshaler lets a type of Kubernetes' (a quantity, a time) read its value, which says
+// what is wrong but not where.
+func checkUnmarshaler(path *field.Path, v any, t reflect.Type) field.ErrorList {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return wrongType(path, v, "a value")
+	}
+	if err := json.Unmarshal(text, reflect.New(t).Interface()); err != nil {
+		if t == reflect.TypeFor[resource.Quantity]() {
+			return wrongType(path, v, "a quantity, as 500m, 2 or 10Gi")
+		}
+		return field.ErrorList{field.Invalid(orTop(path), shown(v), oneLine(err.Error()))}
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package v1alpha1
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -112,6 +113,9 @@ func (c *check) cluster(path *field.Path, s *MarketStreamSpec) {
 		c.atMost(path.Child("env"), len(p.Env), 64)
 		for i := range p.Env {
 			c.required(path.Child("env").Index(i).Child("name"), p.Env[i].Name, "name the variable")
+			if slices.ContainsFunc(p.Env[:i], func(e EnvVar) bool { return e.Name == p.Env[i].Name }) {
+				c.errs = append(c.errs, field.Duplicate(path.Child("env").Index(i), p.Env[i].Name))
+			}
 		}
 	}
 }
@@ -133,6 +137,9 @@ func (c *check) backbone(path *field.Path, b *Backbone) {
 	if x := b.External; x != nil {
 		c.required(path.Child("external", "url"), x.URL, "name the server")
 		c.match(path.Child("external", "url"), x.URL, natsPattern, "want a nats or tls URL without user information")
+		if x.Prefix != "" && (len(x.Prefix) > 128 || !prefixPattern.MatchString(x.Prefix)) {
+			c.invalid(path.Child("external", "prefix"), x.Prefix, "want at most 128 letters, digits, _ or -")
+		}
 		if x.CredentialsSecretRef != nil {
 			c.secretKey(path.Child("external", "credentialsSecretRef"), x.CredentialsSecretRef)
 		}

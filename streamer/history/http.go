@@ -1,0 +1,386 @@
+package history
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/klauspost/compress/gzhttp"
+
+	"github.com/marketstream/marketstream/streamer/logs"
+	"github.com/marketstream/marketstream/streamer/market"
+	"github.com/marketstream/marketstream/streamer/ring"
+)
+
+// Handler serves everything under /api/, compressed where the client accepts it.
+func (s *Service) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/history", s.serveHistory)
+	mux.HandleFunc("GET /api/coverage", s.serveCoverage)
+	mux.HandleFunc("GET /api/symbols", s.serveSymbols)
+	mux.HandleFunc("GET /api/market/status", s.serveStatus)
+	mux.HandleFunc("POST /api/symbols/subscribe", s.serveSubscribe)
+	for path, want := range map[string]string{"/api/history": "GET", "/api/coverage": "GET", "/api/symbols": "GET",
+		"/api/market/status": "GET", "/api/symbols/subscribe": "POST"} {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Allow", want)
+			fail(w, &apiError{http.StatusMethodNotAllowed, "method " + r.Method + ": want " + want})
+		})
+	}
+	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+		fail(w, &apiError{http.StatusNotFound, "there is nothing at " + r.URL.Path})
+	})
+	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.EnableZstd(true), gzhttp.KeepAcceptRanges())
+	if err != nil {
+		return mux // its options are constants
+	}
+	return wrap(mux)
+}
+
+// apiError is an answer that says what is wrong.
+type apiError struct {
+	code    int
+	message string
+}
+
+func (e *apiError) Error() string { return e.message }
+
+func bad(format string, args ...any) *apiError {
+	return &apiError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+}
+
+func fail(w http.ResponseWriter, e *apiError) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Del("ETag")
+	w.WriteHeader(e.code)
+	body, _ := json.Marshal(map[string]any{"error": map[string]any{"code": e.code, "message": e.message}}) // cannot fail
+	_, _ = w.Write(append(body, '\n'))
+}
+
+// head sets the headers that every answer has.
+func (s *Service) head(w http.ResponseWriter) {
+	st := s.opts.Catalog.Status()
+	h := w.Header()
+	h.Set("X-Market-Source", st.Source)
+	h.Set("X-Market-Reason", st.Reason)
+	h.Set("X-Epoch-Id", st.Epoch)
+}
+
+func (s *Service) symbol(text string) (Symbol, *apiError) {
+	if text == "" {
+		return Symbol{}, bad("symbol: name one, as symbol=SPY")
+	}
+	sym, ok := s.opts.Catalog.Lookup(text)
+	if !ok {
+		return Symbol{}, &apiError{http.StatusNotFound, fmt.Sprintf("symbol: this stream does not carry %q", clip(text))}
+	}
+	return sym, nil
+}
+
+func clip(s string) string {
+	if len(s) > 40 {
+		return s[:40] + "…"
+	}
+	return s
+}
+
+// historyQuery is a request for /api/history.
+type historyQuery struct {
+	Request
+	cursor *logs.Cursor
+	csv    bool
+}
+
+func (s *Service) parseHistory(r *http.Request) (*historyQuery, *apiError) {
+	v := r.URL.Query()
+	q := &historyQuery{}
+	sym, err := s.symbol(v.Get("symbol"))
+	if err != nil {
+		return nil, err
+	}
+	q.Symbol, q.Limit, q.Timeframe = sym, defaultLimit, market.M1
+	if text := v.Get("timeframe"); text != "" {
+		tf, perr := market.ParseTimeframe(text)
+		carried := false
+		var names []string
+		for _, t := range s.opts.Catalog.Timeframes() {
+			carried = carried || t == tf
+			names = append(names, t.String())
+		}
+		if perr != nil || !carried {
+			return nil, bad("timeframe: %q is none of those of this stream: %s", clip(text), strings.Join(names, " "))
+		}
+		q.Timeframe = tf
+	}
+	if text := v.Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > maxLimit {
+			return nil, bad("limit: %q: want a whole number from 1 to %d", clip(text), maxLimit)
+		}
+		q.Limit = n
+	}
+	if text := v.Get("before"); text != "" {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n <= 0 {
+			return nil, bad("before: %q: want Unix milliseconds", clip(text))
+		}
+		q.BeforeMs = n
+	}
+	if text := v.Get("sinceSeq"); text != "" {
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return nil, bad("sinceSeq: %q: want a whole number, the seq of the last bar seen", clip(text))
+		}
+		q.AfterSeq, q.HasAfter = n, true
+	}
+	if text := v.Get("cursor"); text != "" {
+		c, err := logs.ParseCursor(text)
+		if err != nil {
+			return nil, bad("cursor: %s", err.Error())
+		}
+		q.cursor = &c
+	}
+	q.csv = strings.Contains(r.Header.Get("Accept"), "text/csv")
+	return q, nil
+}
+
+func (s *Service) serveHistory(w http.ResponseWriter, r *http.Request) {
+	s.head(w)
+	q, aerr := s.parseHistory(r)
+	if aerr != nil {
+		s.opts.Metrics.Requested(strconv.Itoa(aerr.code))
+		fail(w, aerr)
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.opts.Timeout)
+	defer cancel()
+	if c := q.cursor; c != nil && c.Epoch == s.opts.Position().Epoch {
+		// A position of this log is waited for; one beyond its end is not there to wait for.
+		wait, stop := context.WithTimeout(ctx, cursorWait)
+		err := s.opts.Rings.WaitApplied(wait, c.Seq)
+		stop()
+		if err != nil && ctx.Err() != nil {
+			s.failed(w, ctx.Err())
+			return
+		}
+	}
+	position := s.opts.Position() // before anything is read
+	a, from, err := s.answer(ctx, q)
+	if err != nil {
+		s.failed(w, err)
+		return
+	}
+	h := w.Header()
+	h.Set("X-Market-Cursor", position.String())
+	h.Set("ETag", a.etag)
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Vary", "Accept, Accept-Encoding")
+	if matches(r.Header.Get("If-None-Match"), a.etag) {
+		s.opts.Metrics.Requested("not_modified")
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	s.opts.Metrics.Requested(from)
+	h.Set("Content-Type", a.kind)
+	h.Set("Content-Length", strconv.Itoa(len(a.body)))
+	_, _ = w.Write(a.body)
+}
+
+// cursorWait is how long a page waits for a position to be applied.
+const cursorWait = 5 * time.Second
+
+func (s *Service) failed(w http.ResponseWriter, err error) {
+	code, result := statusOf(err)
+	s.opts.Metrics.Requested(result)
+	fail(w, &apiError{code, err.Error()})
+}
+
+// matches reports whether an If-None-Match names etag; a compressing layer may have weakened it.
+func matches(header, etag string) bool {
+	for tag := range strings.SplitSeq(header, ",") {
+		if tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/"); tag == etag || tag == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+// textKey names an encoded page.
+type textKey struct {
+	symbol uint32
+	tf     market.Timeframe
+	ring.Query
+	csv bool
+}
+
+// answer is an encoded page.
+type answer struct {
+	version uint64 // of the ring that it was made from
+	body    []byte
+	etag    string
+	kind    string
+}
+
+// answer returns the page of a query, encoded once for a version of its ring.
+func (s *Service) answer(ctx context.Context, q *historyQuery) (*answer, string, error) {
+	key := textKey{q.Symbol.Number, q.Timeframe, q.Query, q.csv}
+	_, now := s.opts.Rings.Read(q.Symbol.Number, q.Timeframe, ring.Query{BeforeMs: 1}, nil)
+	if a, ok := s.texts.get(key); ok && a.version == now.Version {
+		return a, "cache", nil
+	}
+	res, err := s.collect(ctx, q.Request)
+	if err != nil {
+		return nil, "", err
+	}
+	a := &answer{version: res.version, kind: "application/json"}
+	if q.csv {
+		a.kind = "text/csv; charset=utf-8"
+		a.body = encodeCSV(res.bars, q.Symbol.Name)
+	} else {
+		a.body = encodeJSON(res.bars, q.Symbol.Name)
+	}
+	a.etag = fmt.Sprintf("\"%016x\"", xxhash.Sum64(a.body))
+	s.texts.put(key, a, len(a.body)+128, time.Time{})
+	return a, res.from, nil
+}
+
+func encodeJSON(bars []market.Bar, symbol string) []byte {
+	dst := append(make([]byte, 0, 2+240*len(bars)), '[')
+	for i := range bars {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = bars[i].AppendJSON(dst, symbol)
+	}
+	return append(dst, ']', '\n')
+}
+
+func encodeCSV(bars []market.Bar, symbol string) []byte {
+	dst := []byte("symbol,timeframe,seq,bar_start,bar_end,open,high,low,close,volume,vwap,n,rev,partial\n")
+	for i := range bars {
+		b := &bars[i]
+		dst = append(append(append(append(dst, symbol...), ','), b.Timeframe.String()...), ',')
+		for _, n := range [...]int64{b.Seq(), b.StartMs, b.EndMs} {
+			dst = append(strconv.AppendInt(dst, n, 10), ',')
+		}
+		for _, p := range [...]int64{b.Open, b.High, b.Low, b.Close} {
+			dst = append(market.AppendDecimal(dst, p, b.PriceScale), ',')
+		}
+		dst = append(b.Volume.AppendScaled(dst, b.VolumeScale), ',')
+		if b.HasVWAP {
+			dst = market.AppendDecimal(dst, b.VWAP, b.PriceScale+2)
+		}
+		dst = strconv.AppendInt(append(dst, ','), b.N, 10)
+		dst = strconv.AppendUint(append(dst, ','), uint64(b.Rev), 10)
+		dst = strconv.AppendBool(append(dst, ','), b.Flags&market.Partial != 0)
+		dst = append(dst, '\n')
+	}
+	return dst
+}
+
+func (s *Service) serveCoverage(w http.ResponseWriter, r *http.Request) {
+	s.head(w)
+	v := r.URL.Query()
+	sym, aerr := s.symbol(v.Get("symbol"))
+	if aerr != nil {
+		fail(w, aerr)
+		return
+	}
+	var at [2]int64
+	for i, name := range [...]string{"from", "to"} {
+		n, err := strconv.ParseInt(v.Get(name), 10, 64)
+		if err != nil || n <= 0 {
+			fail(w, bad("%s: %q: want Unix milliseconds", name, clip(v.Get(name))))
+			return
+		}
+		at[i] = n
+	}
+	if at[1] <= at[0] || at[1]-at[0] > maxCoverage.Milliseconds() {
+		fail(w, bad("from, to: %d, %d: want from before to and at most %v between them", at[0], at[1], maxCoverage))
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), s.opts.Timeout)
+	defer cancel()
+	res, err := s.collect(ctx, Request{Symbol: sym, Timeframe: market.M1,
+		Query: ring.Query{HasAfter: true, AfterSeq: market.Seq(at[0]) - 1, BeforeMs: at[1] + 59_999}})
+	if err != nil && !errors.Is(err, ErrUpstream) {
+		s.failed(w, err)
+		return
+	}
+	s.json(w, s.coverage.spans(sym.Number, at[0], at[1], res.bars))
+}
+
+func (s *Service) json(w http.ResponseWriter, v any) {
+	var b bytes.Buffer
+	if err := json.NewEncoder(&b).Encode(v); err != nil {
+		fail(w, &apiError{http.StatusInternalServerError, err.Error()})
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write(b.Bytes())
+}
+
+// symbolInfo is a carried symbol as /api/symbols shows it; prices are absent before its first bar.
+type symbolInfo struct {
+	Symbol      string      `json:"symbol"`
+	Description string      `json:"description"`
+	PriceScale  int         `json:"priceScale"`
+	Timezone    string      `json:"timezone"`
+	Session     string      `json:"session"`
+	LastClose   json.Number `json:"lastClose,omitempty"`
+	PrevClose   json.Number `json:"prevClose,omitempty"`
+	From        int64       `json:"from,omitempty"`
+}
+
+func (s *Service) serveSymbols(w http.ResponseWriter, _ *http.Request) {
+	s.head(w)
+	session := s.opts.Catalog.Session()
+	out := []symbolInfo{}
+	for _, sym := range s.opts.Catalog.Symbols() {
+		info := symbolInfo{Symbol: sym.Name, Description: sym.Name, Timezone: session.Calendar.Location().String(), Session: session.Hours.String()}
+		info.From, _, _ = s.coverage.known(sym.Number)
+		bars, _ := s.opts.Rings.Read(sym.Number, market.M1, ring.Query{Limit: 1}, nil)
+		if len(bars) == 1 {
+			b := &bars[0]
+			info.PriceScale = int(b.PriceScale)
+			info.LastClose = json.Number(market.AppendDecimal(nil, b.Close, b.PriceScale))
+			today, _ := session.Period(market.D1, b.StartMs)
+			if prev, _ := s.opts.Rings.Read(sym.Number, market.M1, ring.Query{Limit: 1, BeforeMs: today}, nil); len(prev) == 1 {
+				info.PrevClose = json.Number(market.AppendDecimal(nil, prev[0].Close, prev[0].PriceScale))
+			}
+		}
+		out = append(out, info)
+	}
+	s.json(w, out)
+}
+
+func (s *Service) serveStatus(w http.ResponseWriter, _ *http.Request) {
+	s.head(w)
+	s.json(w, s.opts.Catalog.Status())
+}
+
+func (s *Service) serveSubscribe(w http.ResponseWriter, r *http.Request) {
+	s.head(w)
+	var body struct {
+		Symbol string `json:"symbol"`
+	}
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&body); err != nil {
+		fail(w, bad(`body: want {"symbol":"SPY"}`))
+		return
+	}
+	if _, aerr := s.symbol(body.Symbol); aerr != nil {
+		fail(w, aerr)
+		return
+	}
+	s.json(w, map[string]bool{"ok": true, "already": true})
+}

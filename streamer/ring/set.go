@@ -1,0 +1,169 @@
+package ring
+
+import (
+	"context"
+	"sync"
+
+	"github.com/marketstream/marketstream/streamer/market"
+)
+
+// Query selects bars of one symbol and timeframe.
+type Query struct {
+	// Limit is the most that are wanted: the newest of those selected, or the oldest with Oldest; 0: all.
+	Limit int
+	// BeforeMs selects bars that end at or before it; 0: no bound.
+	BeforeMs int64
+	// AfterSeq, with HasAfter, selects bars with a higher seq.
+	AfterSeq int64
+	HasAfter bool
+	Oldest   bool
+}
+
+// Info says what a read met.
+type Info struct {
+	Carried   bool
+	Len       int
+	OldestSeq int64 // at most that of the oldest bar that is there; 0: none
+	Evicted   bool  // there were older ones
+	Version   uint64
+}
+
+// Set is the rings of all carried symbols and timeframes. Its methods may be called at the
+// same time; Apply and SetApplied by one goroutine.
+type Set struct {
+	mu       sync.RWMutex
+	series   map[key]*series
+	capacity int
+
+	appliedMu sync.Mutex
+	applied   uint64
+	moved     chan struct{}
+}
+
+type key struct {
+	symbol uint32
+	tf     market.Timeframe
+}
+
+// NewSet makes a set whose rings keep up to capacity bars each.
+func NewSet(capacity int) *Set {
+	return &Set{series: make(map[key]*series), capacity: max(1, capacity), moved: make(chan struct{})}
+}
+
+// Carry makes room for symbols and timeframes, and drops all others.
+func (s *Set) Carry(symbols []uint32, timeframes []market.Timeframe) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.series
+	s.series = make(map[key]*series, len(symbols)*len(timeframes))
+	for _, sym := range symbols {
+		for _, tf := range timeframes {
+			k := key{sym, tf}
+			if r := old[k]; r != nil {
+				s.series[k] = r
+			} else {
+				s.series[k] = &series{tf: tf}
+			}
+		}
+	}
+}
+
+// SetCapacity changes how many bars each ring keeps.
+func (s *Set) SetCapacity(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.capacity = max(1, n)
+	for _, r := range s.series {
+		r.mu.Lock()
+		r.evict(s.capacity)
+		r.mu.Unlock()
+	}
+}
+
+// Apply inserts a bar, or replaces an older revision of it. Bars that are not carried are passed over.
+func (s *Set) Apply(symbol uint32, b *market.Bar) {
+	s.mu.RLock()
+	r, capacity := s.series[key{symbol, b.Timeframe}], s.capacity
+	s.mu.RUnlock()
+	if r != nil {
+		r.apply(b, capacity)
+	}
+}
+
+// Read appends the bars that q selects to dst, oldest first. Void bars are left out.
+func (s *Set) Read(symbol uint32, tf market.Timeframe, q Query, dst []market.Bar) ([]market.Bar, Info) {
+	s.mu.RLock()
+	r := s.series[key{symbol, tf}]
+	s.mu.RUnlock()
+	if r == nil {
+		return dst, Info{}
+	}
+	return r.read(q, dst)
+}
+
+// SetApplied says that everything up to seq of BARS is applied.
+func (s *Set) SetApplied(seq uint64) {
+	s.appliedMu.Lock()
+	defer s.appliedMu.Unlock()
+	s.applied = seq
+	close(s.moved)
+	s.moved = make(chan struct{})
+}
+
+// Applied is the place in BARS up to which everything is applied.
+func (s *Set) Applied() uint64 {
+	s.appliedMu.Lock()
+	defer s.appliedMu.Unlock()
+	return s.applied
+}
+
+// WaitApplied waits until everything up to seq is applied.
+func (s *Set) WaitApplied(ctx context.Context, seq uint64) error {
+	for {
+		s.appliedMu.Lock()
+		applied, moved := s.applied, s.moved
+		s.appliedMu.Unlock()
+		if applied >= seq {
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Reset empties every ring.
+func (s *Set) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for k := range s.series {
+		s.series[k] = &series{tf: k.tf}
+	}
+	s.SetApplied(0)
+}
+
+// Size is what one ring holds.
+type Size struct {
+	Symbol    uint32
+	Timeframe market.Timeframe
+	Bars      int
+	Bytes     int
+	Evicted   uint64
+}
+
+// Each calls fn for every ring.
+func (s *Set) Each(fn func(Size)) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for k, r := range s.series {
+		r.mu.RLock()
+		size := Size{Symbol: k.symbol, Timeframe: k.tf, Bars: r.n, Evicted: r.evicted}
+		for i := range r.chunks {
+			size.Bytes += cap(r.chunks[i].data) + 48
+		}
+		r.mu.RUnlock()
+		fn(size)
+	}
+}

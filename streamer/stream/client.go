@@ -1,0 +1,53 @@
+package stream
+
+import (
+	"time"
+
+	"github.com/marketstream/marketstream/streamer/market"
+)
+
+// client is one open stream; the loop that has it owns it.
+type client struct {
+	conn    conn
+	symbols []uint32 // rising
+	tfs     uint16   // bit tf
+	mask    uint16   // bit partition
+	want    kinds
+	phase   uint8  // of its beat, in slots
+	blocked bool   // the socket is full
+	parked  bool   // waits for a sweep
+	leaving bool   // ends with the drain
+	cut     uint64 // truncations of the log that it has seen
+
+	at     place  // what it has
+	index  int32  // of at as an id shows it
+	tag    uint32 // of the frame of at
+	sent   place  // the last id that it was sent
+	state  uint64 // version of the newest state that it has
+	status uint64 // version of the feed status that it has
+	left   []byte // of the last write, while the socket is full
+	ticks  []tickPlace
+	drops  map[uint32]int // ticks lost since the last ping, by symbol
+	nextPing,
+	nextID time.Time
+}
+
+// tickPlace is how far a client is in the ticks of a symbol.
+type tickPlace struct {
+	ring *tickRing
+	at   uint64
+	lost uint64 // counted so far among those that are still in the lag
+}
+
+func (c *client) wantsFrame(tf market.Timeframe) bool { return c.tfs&(1<<tf) != 0 }
+
+// lagging is how many ticks the client has before it.
+func (c *client) lagging() (n int) {
+	for i := range c.ticks {
+		if t := &c.ticks[i]; t.ring != nil {
+			lag, _ := t.ring.lag(t.at, maxFill*4)
+			n += lag
+		}
+	}
+	return n
+}

@@ -1,0 +1,197 @@
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"net/http"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/marketstream/marketstream/streamer/logs"
+	"github.com/marketstream/marketstream/streamer/market"
+)
+
+// Hub serves streams. Publish and Truncate come from one goroutine, in the order of BARS;
+// everything else may be called at the same time.
+type Hub struct {
+	opts     Options
+	tail     tail
+	states   states
+	ticks    tickRings
+	settings atomic.Pointer[settings]
+	status   atomic.Pointer[statusText]
+	loops    []*loop
+	nextLoop atomic.Uint64
+	open     atomic.Int64 // streams, those in their preface too
+	draining atomic.Bool
+	closed   chan struct{}
+	stop     sync.Once
+	running  sync.WaitGroup
+	sweeping atomic.Bool
+	cut      atomic.Pointer[truncation]
+}
+
+// truncation is the n-th time that BARS lost what lay after seq.
+type truncation struct{ n, seq uint64 }
+
+type statusText struct {
+	version uint64
+	Status
+	text []byte
+}
+
+// NewHub starts a hub. Configure it before it serves.
+func NewHub(opts Options) *Hub {
+	if opts.TailBytes == 0 {
+		opts.TailBytes = defaultTailBytes
+	}
+	if opts.HorizonBytes == 0 {
+		opts.HorizonBytes = defaultHorizon
+	}
+	if opts.Loops == 0 {
+		opts.Loops = runtime.GOMAXPROCS(0)
+	}
+	h := &Hub{opts: opts, closed: make(chan struct{})}
+	h.tail.most, h.tail.horizonMost = opts.TailBytes, opts.HorizonBytes
+	h.ticks.rings = make(map[uint32]*tickRing)
+	h.status.Store(&statusText{})
+	h.cut.Store(&truncation{})
+	h.settings.Store(newSettings(Config{MicrobarInterval: slot, FlushInterval: slot, HeartbeatInterval: quietID}))
+	for range opts.Loops {
+		l := newLoop(h)
+		h.loops = append(h.loops, l)
+		h.running.Go(l.run)
+	}
+	return h
+}
+
+// Configure puts a configuration into effect; open streams go on.
+func (h *Hub) Configure(c Config) { h.settings.Store(newSettings(c)) }
+
+// Publish takes the next frame of BARS; its records carry process-wide symbol numbers. The
+// hub reads f until it returns.
+func (h *Hub) Publish(seq uint64, f *logs.Frame) {
+	e := newEntry(seq, f, time.Now())
+	for i := range f.Records {
+		if r := &f.Records[i]; r.Timeframe == market.M1 {
+			h.states.close(r.Symbol, r.StartMs)
+		}
+	}
+	h.tail.append(e)
+	h.opts.Metrics.TailBytes(h.tail.size())
+	h.signal()
+}
+
+// Truncate says that BARS lost what lay after seq: streams that are past it are reset.
+func (h *Hub) Truncate(seq uint64) {
+	h.tail.truncate(seq)
+	h.states.reset()
+	h.cut.Store(&truncation{n: h.cut.Load().n + 1, seq: seq})
+	h.signal()
+}
+
+func (h *Hub) signal() {
+	for _, l := range h.loops {
+		l.signal()
+	}
+}
+
+// State takes the newest state of a symbol; m is the caller's again at return.
+func (h *Hub) State(m *market.State) { h.states.put(m) }
+
+// WantsTicks reports whether a client waits for ticks of a symbol.
+func (h *Hub) WantsTicks(symbol uint32) bool {
+	r := h.ticks.get(symbol)
+	return r != nil && r.wanted.Load() > 0
+}
+
+// Tick takes a trade; e is the caller's again at return. It costs nothing while no client
+// waits for it.
+func (h *Hub) Tick(e *market.Entry) {
+	r := h.ticks.get(e.Symbol)
+	if r == nil || r.wanted.Load() == 0 {
+		return
+	}
+	if cfg := h.settings.Load().bySymbol[e.Symbol]; cfg != nil && cfg.Ticks != TicksDisabled {
+		r.put(e, cfg.Name, cfg.BufferCapacity)
+	}
+}
+
+// Status says how the feed is doing; clients get an event when it changes.
+func (h *Hub) Status(s Status) {
+	old := h.status.Load()
+	if old.Status == s {
+		return
+	}
+	body, _ := json.Marshal(struct { // strings only: cannot fail
+		Source  string `json:"source"`
+		State   string `json:"state"`
+		Session string `json:"session"`
+		Reason  string `json:"reason,omitempty"`
+	}{h.settings.Load().Source, s.State, s.Session, s.Reason})
+	h.status.Store(&statusText{version: old.version + 1, Status: s, text: []byte("event: status\ndata: " + string(body) + "\n\n")})
+}
+
+// Connections is the number of open streams.
+func (h *Hub) Connections() int { return int(h.open.Load()) }
+
+// drop closes a client's connection and gives back what it held.
+func (h *Hub) drop(c *client) {
+	c.conn.Close()
+	for i := range c.ticks {
+		if r := c.ticks[i].ring; r != nil {
+			r.leave()
+		}
+	}
+	h.leave()
+}
+
+func (h *Hub) leave() { h.opts.Metrics.Connections(int(h.open.Add(-1))) }
+
+// Drain refuses new streams and ends the open ones, spread over window; it returns when
+// none is left, or when ctx ends and the rest is cut.
+func (h *Hub) Drain(ctx context.Context, window time.Duration) {
+	h.draining.Store(true)
+	tick := time.NewTicker(slot)
+	defer tick.Stop()
+	began, all := time.Now(), h.open.Load()
+	for h.open.Load() > 0 {
+		select {
+		case <-ctx.Done():
+			h.Close()
+			return
+		case <-tick.C:
+		}
+		h.drainTo(all, began, window)
+	}
+}
+
+// drainTo tells loops how many of the streams that were open may still be.
+func (h *Hub) drainTo(all int64, began time.Time, window time.Duration) {
+	left := int64(0)
+	if passed := time.Since(began); passed < window {
+		left = all * int64(window-passed) / int64(window)
+	}
+	surplus := h.open.Load() - left
+	for _, l := range h.loops {
+		n := min(surplus, l.count.Load())
+		if n > 0 {
+			surplus -= n
+			l.leave.Store(n)
+		}
+	}
+}
+
+// Close ends every stream at once.
+func (h *Hub) Close() {
+	h.stop.Do(func() { close(h.closed) })
+	h.running.Wait()
+}
+
+// retryMs is a time to come back after, spread so that clients do not come back at once.
+func retryMs() int64 { return 1000 + rand.Int64N(4000) }
+
+var _ http.Handler = (*Hub)(nil)
