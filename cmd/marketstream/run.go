@@ -178,9 +178,11 @@ func describeFeed(doc *v1alpha1.MarketStream) string {
 	return "none"
 }
 
-func list(items []string, most int) string {
-	if len(items) <= most {
-		return fmt.Sprintf("%s (%d)", strings.Join(items, " "), len(items))
+func list(symbols []v1alpha1.Symbol, most int) string {
+	text := fmt.Sprint(symbols[:min(most, len(symbols))])
+	text = strings.Trim(text, "[]")
+	if len(symbols) > most {
+		text += " …"
 	}
-	return fmt.Sprintf("%s … (%d)", strings.Join(items[:most], " "), len(items))
+	return fmt.Sprintf("%s (%d)", text, len(symbols))
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +38,8 @@ type Options struct {
 	Log              logr.Logger
 	// Progress is told, in a few words each, what the start-up is doing; may be nil.
 	Progress func(string)
+	// Ready is called once it serves; may be nil.
+	Ready func()
 	// DrainFor is how long open streams are given to end, spread over it.
 	DrainFor time.Duration
 	// Upstream serves history older than the log; nil: none.
@@ -68,8 +69,10 @@ type Engine struct {
 	ready       atomic.Bool
 	draining    atomic.Bool
 
-	mu     sync.Mutex // guards what follows: one reload, restart or stop at a time
-	plane  *plane
+	carried atomic.Pointer[carried]
+	plane   atomic.Pointer[plane]
+
+	mu     sync.Mutex // one reload, restart or stop at a time
 	failed chan error // the error that ends the process
 	unsub  []func()
 }
@@ -95,8 +98,15 @@ func Run(ctx context.Context, opts Options, hurry <-chan struct{}) (err error) {
 	if err := e.start(ctx, work); err != nil {
 		return errors.Join(err, opts.Public.Close(), opts.Internal.Close())
 	}
+	if err := e.catchUp(ctx); err != nil {
+		return errors.Join(err, opts.Public.Close(), opts.Internal.Close())
+	}
 	servers := e.serve()
-	defer func() { servers.stop() }()
+	defer servers.stop()
+	e.ready.Store(true)
+	if opts.Ready != nil {
+		opts.Ready()
+	}
 	select {
 	case <-ctx.Done():
 	case err := <-e.failed:
@@ -110,13 +120,13 @@ func Run(ctx context.Context, opts Options, hurry <-chan struct{}) (err error) {
 func (e *Engine) start(ctx, work context.Context) error {
 	set := e.settings.Load()
 	e.opts.Progress("opening the log")
-	b, err := backbone.Open(ctx, backbone.Options{Namespace: set.namespace, Name: set.name, Dir: e.opts.DataDir,
-		Retention: set.retention, Log: e.log.WithName("backbone")})
+	b, err := backbone.Open(ctx, backbone.Options{Namespace: set.Namespace, Name: set.Name, Dir: e.opts.DataDir,
+		Retention: set.Retention, Log: e.log.WithName("backbone")})
 	if err != nil {
 		return err
 	}
 	e.backbone = b
-	owner, err := own(ctx, b.Bars(), logs.Owner{Namespace: set.namespace, Name: set.name, Feed: set.feedClass}, time.Now())
+	owner, err := own(ctx, b.Bars(), logs.Owner{Namespace: set.Namespace, Name: set.Name, Feed: set.feedClass}, time.Now())
 	if err != nil {
 		return err
 	}
@@ -134,13 +144,14 @@ func (e *Engine) start(ctx, work context.Context) error {
 	e.opts.Progress("starting the feed")
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.plane, err = e.startPlane(work, set, heads, e.planeEnded(work)); err != nil {
-		return err
-	}
 	if err := e.listen(); err != nil {
 		return err
 	}
-	e.ready.Store(true)
+	p, err := e.startPlane(work, set, heads, e.planeEnded(work))
+	if err != nil {
+		return err
+	}
+	e.plane.Store(p)
 	if e.opts.Path != "" {
 		go watch(work, e.opts.Path, e.opts.Source, func(data []byte) { e.reload(work, data) }, func(err error) { e.reloadFailed(err) })
 	}
@@ -148,36 +159,68 @@ func (e *Engine) start(ctx, work context.Context) error {
 	return nil
 }
 
+// catchUp waits until a feed that invents or repeats its past has come to the present, so
+// that the first client finds a seed; it says how far it is.
+func (e *Engine) catchUp(ctx context.Context) error {
+	tick := time.NewTicker(catchUpLook)
+	defer tick.Stop()
+	said := time.Now()
+	for e.feed.Load().State == feed.CatchingUp || e.feed.Load().State == feed.Connecting {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-e.failed:
+			return err
+		case <-tick.C:
+		}
+		if ms, ok := e.watermark(); ok && time.Since(said) > time.Second {
+			said = time.Now()
+			e.opts.Progress("inventing the past: at " + time.UnixMilli(ms).UTC().Format(time.DateTime))
+		}
+	}
+	if e.feed.Load().State == feed.Failed {
+		return <-e.failed
+	}
+	return nil
+}
+
+// catchUpLook is how often the catching up is looked at.
+const catchUpLook = 20 * time.Millisecond
+
 // assemble makes the parts that readers meet.
 func (e *Engine) assemble(set *settings, owner *logs.Owner) {
 	reader := &logs.Reader{Log: e.backbone.Bars(), Symbols: e.symbols}
-	rings := ring.NewSet(set.ringCapacity)
+	rings := ring.NewSet(int(set.RingCapacity))
 	e.view = &view{reader: reader, symbols: e.symbols, rings: rings, epoch: owner.Epoch, changed: make(chan struct{})}
 	e.hub = stream.NewHub(stream.Options{
 		Log: e.log.WithName("stream"), Metrics: streamMetrics{e.metrics}, Symbols: e.symbols,
-		Frames: reader, Seeds: seeds{e.view}, Epoch: owner.Epoch, EpochStartMs: owner.EpochStartMs,
+		Frames: reader, Seeds: seeds{rings}, Epoch: owner.Epoch, EpochStartMs: owner.EpochStartMs,
 	})
 	e.view.hub = e.hub
 	e.history = history.New(history.Options{
 		Rings: rings, Frames: reader, Upstream: e.opts.Upstream, Catalog: catalog{e}, Position: e.view.Position,
 		Metrics: historyMetrics{e.metrics}, Log: e.log.WithName("history"),
 	})
-	e.view.coverage = e.history.Coverage()
+	e.view.history = e.history
 	e.cors = &cors{}
 	e.apply(set)
 }
 
 // apply puts into effect what needs no new plane.
 func (e *Engine) apply(set *settings) {
-	numbers := make([]uint32, 0, len(set.spec.Symbols))
+	numbers := make([]uint32, 0, len(set.Symbols))
+	now := &carried{names: make(map[uint32]string)}
 	for _, s := range e.feedSymbols(set) {
 		numbers = append(numbers, s.Number)
+		now.list = append(now.list, history.Symbol(s))
+		now.names[s.Number] = s.Name
 	}
-	e.view.rings.SetCapacity(set.ringCapacity)
-	e.view.rings.Carry(numbers, set.timeframes)
-	e.metrics.LabelSymbols(set.symbolLabels, len(numbers))
-	e.hub.Configure(set.streamConfig(numbers))
-	e.cors.configure(set.origins)
+	e.carried.Store(now)
+	e.view.rings.SetCapacity(int(set.RingCapacity))
+	e.view.rings.Carry(numbers, set.spec.Timeframes)
+	e.metrics.LabelSymbols(string(set.SymbolLabels), len(numbers))
+	e.hub.Configure(set.streamConfig(e.symbols.Intern))
+	e.cors.configure(set.AllowedOrigins)
 	e.settings.Store(set)
 }
 
@@ -211,7 +254,7 @@ func (e *Engine) planeEnded(ctx context.Context) func(error) {
 func (e *Engine) restartPlane(ctx context.Context, set *settings) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.plane.stop()
+	e.plane.Load().stop()
 	heads, err := e.headsNow(ctx)
 	if err != nil {
 		return err
@@ -220,7 +263,7 @@ func (e *Engine) restartPlane(ctx context.Context, set *settings) error {
 	if err != nil {
 		return err
 	}
-	e.plane = p
+	e.plane.Store(p)
 	return nil
 }
 
@@ -247,8 +290,8 @@ func (e *Engine) close() error {
 	for _, unsubscribe := range e.unsub {
 		unsubscribe()
 	}
-	if e.plane != nil {
-		e.plane.stop()
+	if p := e.plane.Load(); p != nil {
+		p.stop()
 	}
 	if e.hub != nil {
 		e.hub.Close()
@@ -273,5 +316,3 @@ func (e *Engine) drain(hurry <-chan struct{}) {
 	}()
 	e.hub.Drain(ctx, e.opts.DrainFor)
 }
-
-var _ http.Handler = (*cors)(nil)

@@ -22,7 +22,11 @@ func own(ctx context.Context, log logs.Log, want logs.Owner, now time.Time) (*lo
 	if errors.Is(err, logs.ErrGone) {
 		want.Epoch, want.EpochStartMs = newEpoch(), now.UnixMilli()
 		f := logs.Frame{Kind: logs.FrameOwner, Tag: randomTag(), Owner: &want}
-		if _, err := log.Append(ctx, logs.OwnerSubject, 0, f.AppendBinary(nil)); err != nil {
+		data, err := f.AppendBinary(nil)
+		if err == nil {
+			_, err = log.Append(ctx, logs.OwnerSubject, 0, data)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("writing the log's owner: %w", err)
 		}
 		return &want, nil
@@ -61,4 +65,14 @@ func randomTag() uint32 {
 	var b [4]byte
 	_, _ = rand.Read(b[:])
 	return binary.LittleEndian.Uint32(b[:])
+}
+
+// renewOwner writes the owner's record again, so that it does not age out.
+func renewOwner(ctx context.Context, log logs.Log) error {
+	e, err := log.Last(ctx, logs.OwnerSubject)
+	if err != nil {
+		return err
+	}
+	_, err = log.Append(ctx, logs.OwnerSubject, e.Seq, e.Data)
+	return err
 }

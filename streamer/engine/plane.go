@@ -26,7 +26,7 @@ type plane struct {
 // startPlane makes the writers from the log and starts the feed where they need it. ended
 // is called once, from a goroutine of the plane, if it ends by itself with an error.
 func (e *Engine) startPlane(ctx context.Context, set *settings, heads ingest.Heads, ended func(error)) (*plane, error) {
-	src, err := e.openFeed(set, heads)
+	src, err := e.openFeed(set, &heads)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func (e *Engine) startPlane(ctx context.Context, set *settings, heads ingest.Hea
 	spec.Source, spec.ShiftMs = src.identity, src.shiftMs
 	r, err := ingest.Restore(ctx, env, &spec, heads)
 	if err != nil {
-		return nil, errors.Join(err, src.close())
+		return nil, errors.Join(err, src.Close())
 	}
 	e.metrics.ConfigGeneration.Set(float64(r.Generation.Generation))
 	e.generation.Store(&r.Generation)
@@ -45,7 +45,7 @@ func (e *Engine) startPlane(ctx context.Context, set *settings, heads ingest.Hea
 	pipe := ingest.NewPipeline(r.Writers, e.feedStatus)
 	feedCtx, stopFeed := context.WithCancel(ctx)
 	p.stopFeed = stopFeed
-	src.source.SetSymbols(e.feedSymbols(set))
+	src.SetSymbols(e.feedSymbols(set))
 
 	var group sync.WaitGroup
 	for _, w := range r.Writers {
@@ -58,7 +58,7 @@ func (e *Engine) startPlane(ctx context.Context, set *settings, heads ingest.Hea
 		})
 	}
 	group.Go(func() {
-		err := src.source.Run(feedCtx, r.From, r.Said, pipe)
+		err := src.Run(feedCtx, r.From, r.Said, pipe)
 		if err == nil {
 			err = pipe.Flush()
 		} else if feedCtx.Err() == nil {
@@ -74,7 +74,7 @@ func (e *Engine) startPlane(ctx context.Context, set *settings, heads ingest.Hea
 	go func() {
 		group.Wait()
 		stopFeed()
-		if err := src.close(); err != nil {
+		if err := src.Close(); err != nil {
 			p.fail(err)
 		}
 		close(p.done)

@@ -19,12 +19,12 @@ import (
 // are applied by one goroutine, in the log's order: rings first, then the tail, so that
 // whoever has seen an event finds it in the rings.
 type view struct {
-	reader   *logs.Reader
-	symbols  *market.SymbolTable
-	rings    *ring.Set
-	coverage *history.Coverage
-	hub      *stream.Hub
-	epoch    string
+	reader  *logs.Reader
+	symbols *market.SymbolTable
+	rings   *ring.Set
+	history *history.Service
+	hub     *stream.Hub
+	epoch   string
 
 	position atomic.Pointer[logs.Cursor]
 
@@ -44,7 +44,7 @@ func (v *view) apply(seq uint64, f *logs.Frame) error {
 				v.rings.Apply(r.Symbol, &b)
 			}
 		}
-		v.coverage.Apply(seq, f)
+		v.history.Coverage().Apply(f, v.symbols.Intern)
 	}
 	v.rings.SetApplied(seq)
 	v.position.Store(&logs.Cursor{Epoch: v.epoch, Seq: seq, Index: f.Events() - 1, Tag: f.Tag})
@@ -108,7 +108,7 @@ func (v *view) rewind(ctx context.Context) error {
 	}
 	v.hub.Truncate(b.Last)
 	v.rings.Reset()
-	v.coverage.Reset()
+	v.history.Reset()
 	v.mu.Lock()
 	v.applied, v.tail, v.heads = 0, b.Last, ingest.Heads{}
 	v.mu.Unlock()

@@ -62,7 +62,7 @@ func Restore(ctx context.Context, env *Env, spec *Spec, heads Heads) (*Restored,
 	}
 	r.From, r.Said = earliest(&heads, r.Writers)
 	for _, w := range r.Writers {
-		w.at.Source = r.From
+		w.at.Source, w.batch.Source = r.From, r.From
 		w.report()
 	}
 	return r, nil
@@ -96,8 +96,8 @@ func (r *Restored) load(ctx context.Context, env *Env) error {
 
 func newWriter(env *Env, partition int, head Head, gen logs.ConfigGeneration) *Writer {
 	w := &Writer{env: env, partition: partition, gen: gen,
-		batch: logs.NewBatchBuilder(uint8(partition), env.Symbols), local: logs.Localizer{Table: env.Symbols},
-		in: make(chan *chunk, chunksQueued), free: make(chan *chunk, chunksQueued+2)}
+		local: logs.Localizer{Table: env.Symbols},
+		in:    make(chan *chunk, chunksQueued), free: make(chan *chunk, chunksQueued+2)}
 	if head.Frame != nil {
 		w.last = frameRef{Seq: head.Seq, Number: head.Frame.Number}
 	}

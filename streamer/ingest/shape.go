@@ -50,6 +50,16 @@ func (h *Heads) place() (offset uint64, watermarkMs int64, token uint64) {
 	return offset, watermarkMs, token
 }
 
+// Shift is what the log's times are shifted by, and whether the log has one already.
+func (h *Heads) Shift() (ms int64, known bool) {
+	for i := range h {
+		if s := h[i].Shape; s != nil {
+			return s.ShiftMs, true
+		}
+	}
+	return 0, false
+}
+
 // NextToken is 1 + the highest fencing token in the log.
 func (h *Heads) NextToken() uint64 {
 	_, _, token := h.place()

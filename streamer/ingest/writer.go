@@ -40,7 +40,7 @@ type Writer struct {
 
 	in      chan *chunk // from the pipeline
 	free    chan *chunk // back to it
-	batch   *logs.BatchBuilder
+	batch   logs.BatchBuilder
 	encoded [2][]byte // batches under way: an Ack must be done before its bytes are used again
 	acks    [2]logs.Ack
 	number  uint64 // of the last batch
@@ -155,16 +155,14 @@ func (w *Writer) publish(ctx context.Context, c *chunk) (logs.Ack, error) {
 		}
 		w.acks[slot] = nil
 	}
-	w.batch.Reset()
-	w.batch.Token, w.batch.Number = w.env.Token, w.number
+	w.batch.Reset(uint8(w.partition), w.env.Token, w.number, w.env.Symbols)
 	for i := range c.entries {
 		e := &c.entries[i]
 		if err := w.batch.Add(e); err != nil {
 			return nil, fmt.Errorf("an entry of the feed: %w", err)
 		}
-		w.batch.Source.Offset = max(w.batch.Source.Offset, e.Offset)
 	}
-	w.encoded[slot] = w.batch.Encode(w.encoded[slot][:0])
+	w.encoded[slot] = w.batch.AppendBinary(w.encoded[slot][:0])
 	ack, err := w.env.Ticks.Publish(ctx, w.partition, w.encoded[slot])
 	if err != nil {
 		return nil, fmt.Errorf("storing ticks: %w", err)

@@ -1,0 +1,93 @@
+package engine
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/marketstream/marketstream/streamer/history"
+	"github.com/marketstream/marketstream/streamer/market"
+	"github.com/marketstream/marketstream/streamer/metrics"
+	"github.com/marketstream/marketstream/streamer/ring"
+	"github.com/marketstream/marketstream/streamer/stream"
+
+	v1alpha1 "github.com/marketstream/marketstream/api/v1alpha1"
+)
+
+// streamMetrics are the stream's metrics.
+type streamMetrics struct{ *metrics.Set }
+
+func (m streamMetrics) Connections(n int)         { m.Set.Connections.Set(float64(n)) }
+func (m streamMetrics) Events(kind string, n int) { m.Set.Events.WithLabelValues(kind).Add(float64(n)) }
+func (m streamMetrics) Dropped(symbol, timeframe, event string, n int) {
+	m.Set.Dropped.WithLabelValues(m.Symbol(symbol), timeframe, event).Add(float64(n))
+}
+func (m streamMetrics) Delivery(seconds float64) { m.Set.Delivery.Observe(seconds) }
+func (m streamMetrics) Resumed(result string)    { m.Resumes.WithLabelValues(result).Inc() }
+func (m streamMetrics) BeatsSkipped(n int)       { m.Set.BeatsSkipped.Add(float64(n)) }
+func (m streamMetrics) Sweep()                   { m.Sweeps.Inc() }
+func (m streamMetrics) Rejected(code int)        { m.Set.Rejected.WithLabelValues(strconv.Itoa(code)).Inc() }
+func (m streamMetrics) TailBytes(n int)          { m.Set.TailBytes.Set(float64(n)) }
+
+// historyMetrics are history's metrics.
+type historyMetrics struct{ *metrics.Set }
+
+func (m historyMetrics) Requested(result string)     { m.HistoryRequests.WithLabelValues(result).Inc() }
+func (m historyMetrics) Coalesced()                  { m.HistoryCoalesced.Inc() }
+func (m historyMetrics) VendorRequest(result string) { m.VendorRequests.WithLabelValues(result).Inc() }
+func (m historyMetrics) VendorEmpty(symbol, timeframe string) {
+	m.Set.VendorEmpty.WithLabelValues(m.Symbol(symbol), timeframe).Inc()
+	m.PolygonEmpty.WithLabelValues(m.Symbol(symbol), timeframe).Inc()
+}
+
+// seeds are the bars that streams begin with.
+type seeds struct{ rings *ring.Set }
+
+// Bars implements [stream.Seeds].
+func (s seeds) Bars(ctx context.Context, seq uint64, symbol uint32, tf market.Timeframe, q stream.SeedQuery) ([]market.Bar, error) {
+	if err := s.rings.WaitApplied(ctx, seq); err != nil {
+		return nil, err
+	}
+	bars, _ := s.rings.Read(symbol, tf, ring.Query{Limit: q.Limit, AfterSeq: q.AfterSeq, HasAfter: q.HasAfter}, nil)
+	return bars, nil
+}
+
+// catalog is what the stream carries, as it is now.
+type catalog struct{ e *Engine }
+
+// Lookup implements [history.Catalog].
+func (c catalog) Lookup(symbol string) (history.Symbol, bool) {
+	number, ok := c.e.symbols.ID(symbol)
+	if !ok {
+		return history.Symbol{}, false
+	}
+	name, ok := c.e.carried.Load().names[number]
+	return history.Symbol{Number: number, Name: name}, ok
+}
+
+// Symbols implements [history.Catalog].
+func (c catalog) Symbols() []history.Symbol { return c.e.carried.Load().list }
+
+// Timeframes implements [history.Catalog].
+func (c catalog) Timeframes() []market.Timeframe { return c.e.settings.Load().spec.Timeframes }
+
+// Session implements [history.Catalog].
+func (c catalog) Session() market.Session { return c.e.settings.Load().spec.Session }
+
+// UpstreamEnabled implements [history.Catalog].
+func (c catalog) UpstreamEnabled() bool {
+	return c.e.settings.Load().Upstream == v1alpha1.UpstreamEnabled
+}
+
+// Status implements [history.Catalog].
+func (c catalog) Status() history.Status {
+	st := c.e.feed.Load()
+	watermark, _ := c.e.watermark()
+	return history.Status{Source: c.e.settings.Load().source, Reason: st.Reason, Session: c.e.session(),
+		State: st.State.String(), WatermarkMs: watermark, Epoch: c.e.view.epoch}
+}
+
+// carried is the symbols that the stream carries now.
+type carried struct {
+	list  []history.Symbol
+	names map[uint32]string
+}

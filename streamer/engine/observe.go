@@ -1,0 +1,177 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/marketstream/marketstream/api/podreport"
+	"github.com/marketstream/marketstream/streamer/feed"
+	"github.com/marketstream/marketstream/streamer/logs"
+	"github.com/marketstream/marketstream/streamer/market"
+	"github.com/marketstream/marketstream/streamer/ring"
+	"github.com/marketstream/marketstream/streamer/stream"
+)
+
+// observeEvery is how often gauges that nothing moves by itself are set.
+const observeEvery = time.Second
+
+// observe sets gauges and keeps the log's owner from ageing out, until ctx ends.
+func (e *Engine) observe(ctx context.Context) {
+	tick := time.NewTicker(observeEvery)
+	defer tick.Stop()
+	evicted := make(map[ring.Size]uint64)
+	keepOwner := time.NewTicker(max(time.Minute, e.settings.Load().Retention/4))
+	defer keepOwner.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-keepOwner.C:
+			if err := renewOwner(ctx, e.backbone.Bars()); err != nil && ctx.Err() == nil {
+				e.log.Error(err, "the log's owner could not be written again")
+			}
+		case <-tick.C:
+			e.gauge(evicted)
+			e.sayStatus()
+		}
+	}
+}
+
+// gauge sets what is measured by looking. evicted is what was seen last, by symbol and timeframe.
+func (e *Engine) gauge(evicted map[ring.Size]uint64) {
+	bytes := 0
+	sizes := make(map[[2]string]int)
+	e.view.rings.Each(func(s ring.Size) {
+		bytes += s.Bytes
+		labels := [2]string{e.metrics.Symbol(e.symbols.Name(s.Symbol)), s.Timeframe.String()}
+		sizes[labels] += s.Bars
+		k := ring.Size{Symbol: s.Symbol, Timeframe: s.Timeframe}
+		if n := s.Evicted - min(s.Evicted, evicted[k]); n > 0 {
+			e.metrics.RingEvictions.WithLabelValues(labels[0], labels[1]).Add(float64(n))
+		}
+		evicted[k] = s.Evicted
+	})
+	e.metrics.RingSize.Reset()
+	for labels, n := range sizes {
+		e.metrics.RingSize.WithLabelValues(labels[0], labels[1]).Set(float64(n))
+	}
+	e.metrics.RingBytes.Set(float64(bytes))
+	if ms, ok := e.watermark(); ok && ms < market.EndOfFeed {
+		e.metrics.FeedLag.Set(float64(time.Now().UnixMilli()-ms) / 1000)
+	}
+}
+
+// watermark is that of the plane.
+func (e *Engine) watermark() (ms int64, ok bool) {
+	if p := e.plane.Load(); p != nil {
+		return p.watermark()
+	}
+	return 0, false
+}
+
+// session is the phase of the trading day at the watermark: time comes from the exchange.
+func (e *Engine) session() string {
+	ms, ok := e.watermark()
+	if !ok || ms >= market.EndOfFeed {
+		ms = time.Now().UnixMilli()
+	}
+	return e.settings.Load().spec.Session.Calendar.Phase(ms).String()
+}
+
+// feedStatus takes what the feed says of itself.
+func (e *Engine) feedStatus(s feed.Status) {
+	old := e.feed.Swap(&s)
+	if s.State == feed.Connected {
+		e.metrics.FeedConnected.Set(1)
+	} else {
+		e.metrics.FeedConnected.Set(0)
+	}
+	if *old != s {
+		e.log.Info("feed", "state", s.State.String(), "reason", s.Reason)
+	}
+	e.sayStatus()
+}
+
+// sayStatus tells clients when the feed's state or the session has changed.
+func (e *Engine) sayStatus() {
+	s := e.feed.Load()
+	e.hub.Status(stream.Status{State: s.State.String(), Reason: s.Reason, Session: e.session()})
+}
+
+// listen lets ticks and states of all partitions reach the hub.
+func (e *Engine) listen() error {
+	for p := range market.Partitions {
+		var batch logs.Batch
+		var shown uint64 // place in the source up to which ticks were shown: a restart says some again
+		stop, err := e.backbone.Ticks().Subscribe(p, func(data []byte) {
+			if logs.DecodeBatch(data, &batch) != nil || batch.Source.Offset <= shown {
+				return
+			}
+			shown = batch.Source.Offset
+			e.showTicks(&batch)
+		})
+		if err != nil {
+			return err
+		}
+		e.unsub = append(e.unsub, stop)
+		var states logs.StateMessage
+		stop, err = e.backbone.Ticks().SubscribeState(p, func(data []byte) {
+			if logs.DecodeStateMessage(data, &states) != nil {
+				return // state: the next message has all that counts
+			}
+			logs.RemapState(&states, e.symbols)
+			for i := range states.States {
+				e.hub.State(&states.States[i])
+			}
+		})
+		if err != nil {
+			return err
+		}
+		e.unsub = append(e.unsub, stop)
+	}
+	return nil
+}
+
+// showTicks gives the hub the trades that clients wait for.
+func (e *Engine) showTicks(b *logs.Batch) {
+	wanted := false
+	for _, name := range b.Symbols {
+		if number, ok := e.symbols.ID(name); ok && e.hub.WantsTicks(number) {
+			wanted = true
+		}
+	}
+	if !wanted {
+		return
+	}
+	logs.RemapBatch(b, e.symbols)
+	for i := range b.Entries {
+		if b.Entries[i].Kind == market.Trade {
+			e.hub.Tick(&b.Entries[i])
+		}
+	}
+}
+
+// report is what the process says of itself.
+func (e *Engine) report() podreport.Report {
+	set, st := e.settings.Load(), e.feed.Load()
+	watermark, _ := e.watermark()
+	r := podreport.Report{Version: e.opts.Version, ConfigRevision: set.revision, Epoch: e.view.epoch,
+		Secrets: []podreport.Secret{}, Moves: []podreport.Move{}, Partitions: []podreport.Partition{},
+		Feed:        podreport.Feed{Name: set.source, State: st.State.String(), Reason: st.Reason, Session: e.session(), WatermarkMs: watermark},
+		Connections: e.hub.Connections(), Ready: e.ready.Load(), Draining: e.draining.Load(), Symbols: len(set.Symbols),
+		Log: podreport.LogPositions{AppliedSeq: e.view.last()}}
+	if g := e.generation.Load(); g != nil {
+		r.ConfigGeneration = g.Generation
+	}
+	if text := e.configError.Load(); text != nil {
+		r.ConfigError = *text
+	}
+	if p := e.plane.Load(); p != nil {
+		for _, w := range p.restored.Writers {
+			g := w.Progress()
+			r.Partitions = append(r.Partitions, podreport.Partition{ID: g.Partition, Token: g.Token, Symbols: g.Symbols,
+				WatermarkMs: g.WatermarkMs, LastSeq: g.LastSeq})
+		}
+	}
+	return r
+}

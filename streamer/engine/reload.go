@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	v1alpha1 "github.com/marketstream/marketstream/api/v1alpha1"
+)
+
+// reload puts an edited document into effect, in place: no open stream drops. A document
+// that cannot be run changes nothing.
+func (e *Engine) reload(ctx context.Context, data []byte) {
+	set, err := e.readDocument(data)
+	if err != nil {
+		e.reloadFailed(err)
+		return
+	}
+	old := e.settings.Load()
+	e.configError.Store(nil)
+	if set.revision == old.revision {
+		return
+	}
+	if !set.sameShape(old) {
+		// Carry and stream settings first, so that nothing that the new shape closes is passed over.
+		e.apply(set)
+		if err := e.restartPlane(ctx, set); err != nil {
+			if ctx.Err() == nil {
+				e.fail(fmt.Errorf("putting the new document into effect: %w", err))
+			}
+			return
+		}
+	} else {
+		e.apply(set)
+	}
+	e.metrics.ConfigReloads.Inc()
+	e.log.Info("the document was reloaded", "revision", set.revision, "symbols", len(set.Symbols), "timeframes", strings.Join(set.Timeframes, " "))
+}
+
+// readDocument decodes and checks a document, and what of it a running process can change.
+func (e *Engine) readDocument(data []byte) (*settings, error) {
+	doc, err := v1alpha1.Decode(data)
+	if err != nil {
+		return nil, err
+	}
+	if err := v1alpha1.Validate(doc).ToAggregate(); err != nil {
+		return nil, err
+	}
+	if _, err := v1alpha1.CheckRunnable(doc); err != nil {
+		return nil, err
+	}
+	set, err := newSettings(doc, data)
+	if err != nil {
+		return nil, err
+	}
+	old := e.settings.Load()
+	switch {
+	case set.Namespace != old.Namespace || set.Name != old.Name:
+		return nil, errors.New("metadata.name, metadata.namespace: a running stream keeps its name; start again to run another")
+	case !set.sameFeed(old):
+		return nil, errors.New("spec.feed: a running stream keeps its feed; start again to change it")
+	case set.Retention != old.Retention:
+		return nil, errors.New("spec.backbone.retention: takes effect at a start; start again to change it")
+	}
+	return set, nil
+}
+
+// reloadFailed keeps what is in effect and says why, once for each bad document.
+func (e *Engine) reloadFailed(err error) {
+	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	e.configError.Store(&text)
+	e.metrics.ConfigReloadErrors.Inc()
+	e.log.Error(nil, "the edited document is not run, the one before it stays in effect", "reason", text)
+}

@@ -1,0 +1,146 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	v1alpha1 "github.com/marketstream/marketstream/api/v1alpha1"
+	"github.com/marketstream/marketstream/streamer/feed"
+	"github.com/marketstream/marketstream/streamer/feed/replay"
+	"github.com/marketstream/marketstream/streamer/feed/synthetic"
+	"github.com/marketstream/marketstream/streamer/ingest"
+	"github.com/marketstream/marketstream/streamer/logs"
+	"github.com/marketstream/marketstream/streamer/market"
+	"github.com/marketstream/marketstream/streamer/stream"
+)
+
+// settings is a document ready for use. It does not change.
+type settings struct {
+	*v1alpha1.Resolved
+	source    string // of the feed, by name
+	feedSpec  v1alpha1.Feed
+	spec      ingest.Spec // without what the feed adds
+	revision  string      // hash of the document
+	feedClass logs.FeedClass
+	largest   market.Timeframe
+}
+
+// newSettings turns a valid document into settings.
+func newSettings(doc *v1alpha1.MarketStream, source []byte) (*settings, error) {
+	r := doc.Resolve()
+	sum := sha256.Sum256(source)
+	s := &settings{Resolved: r, source: doc.Spec.Feed.FeedName(), feedSpec: doc.Spec.Feed, revision: hex.EncodeToString(sum[:8]), largest: market.M1}
+	switch {
+	case r.Synthetic != nil:
+		s.feedClass = logs.FeedSynthetic
+	case r.Replay != nil:
+		s.feedClass = logs.FeedReplay
+	default:
+		s.feedClass = logs.FeedVendor
+	}
+	s.spec = ingest.Spec{Symbols: r.Symbols, ConditionsName: "None",
+		CloseGraceMs: r.CloseGrace.Milliseconds(), RevisionMs: r.RevisionWindow.Milliseconds()}
+	for _, name := range r.Timeframes {
+		tf, err := market.ParseTimeframe(name)
+		if err != nil {
+			return nil, fmt.Errorf("spec.timeframes: %w", err)
+		}
+		s.spec.Timeframes = append(s.spec.Timeframes, tf)
+		s.largest = max(s.largest, tf)
+	}
+	calendar, err := market.LookupCalendar(string(r.Calendar))
+	if err != nil {
+		return nil, fmt.Errorf("spec.bars.session.calendar: %w", err)
+	}
+	hours, err := market.ParseHours(string(r.Hours))
+	if err != nil {
+		return nil, fmt.Errorf("spec.bars.session.hours: %w", err)
+	}
+	anchor, err := market.ParseAnchor(string(r.Anchor))
+	if err != nil {
+		return nil, fmt.Errorf("spec.bars.anchor: %w", err)
+	}
+	s.spec.Session = market.Session{Calendar: calendar, Hours: hours, Anchor: anchor}
+	if r.Calendar == v1alpha1.CalendarUSEquities {
+		s.spec.ConditionsName = "USEquities"
+	}
+	if s.spec.Conditions, err = market.LookupConditions(s.spec.ConditionsName); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// sameFeed reports whether two documents name the same feed.
+func (s *settings) sameFeed(o *settings) bool { return reflect.DeepEqual(s.feedSpec, o.feedSpec) }
+
+// sameShape reports whether bars are shaped alike under two documents.
+func (s *settings) sameShape(o *settings) bool { return reflect.DeepEqual(s.spec, o.spec) }
+
+// streamConfig is what the stream is configured with; number numbers symbols.
+func (s *settings) streamConfig(number func(string) uint32) stream.Config {
+	c := stream.Config{Source: s.source, Timeframes: s.spec.Timeframes,
+		MicrobarInterval: s.MicrobarInterval, FlushInterval: s.FlushInterval, HeartbeatInterval: s.HeartbeatInterval,
+		IdleAfter: s.IdleAfter, SeedBars: int(s.SeedBars), MaxConnections: int(s.MaxConnections),
+		MaxSymbolsPerConnection: int(s.MaxSymbolsPerConnection)}
+	modes := map[v1alpha1.TicksMode]stream.TickMode{v1alpha1.TicksDisabled: stream.TicksDisabled,
+		v1alpha1.TicksEnabled: stream.TicksEnabled, v1alpha1.TicksConflated: stream.TicksConflated}
+	for _, name := range s.Symbols {
+		c.Symbols = append(c.Symbols, stream.SymbolConfig{Number: number(name), Name: name,
+			Ticks: modes[s.TicksFor(name)], BufferCapacity: int(s.BufferCapacityFor(name))})
+	}
+	return c
+}
+
+// openFeed is a source, with what its log must know of it.
+type openFeed struct {
+	feed.Source
+	identity string
+	shiftMs  int64
+}
+
+// openFeed makes the source that settings name. A shift that the log has already is kept.
+func (e *Engine) openFeed(s *settings, heads *ingest.Heads) (*openFeed, error) {
+	f := &openFeed{}
+	switch {
+	case s.Synthetic != nil:
+		speed, err := feed.ParseSpeed(string(s.Synthetic.Speed))
+		if err != nil {
+			return nil, fmt.Errorf("spec.feed.synthetic.%w", err)
+		}
+		src := synthetic.New(synthetic.Options{Seed: s.Synthetic.Seed, TicksPerSecond: float64(s.Synthetic.TicksPerSecond),
+			Speed: speed, SeedBars: int(s.SeedBars), Largest: s.largest})
+		f.Source, f.identity = src, src.Identity()
+	case s.Replay != nil:
+		speed, err := feed.ParseSpeed(string(s.Replay.Speed))
+		if err != nil {
+			return nil, fmt.Errorf("spec.feed.replay.%w", err)
+		}
+		opts := replay.Options{Path: s.Replay.Path, Speed: speed, Loop: s.Replay.Loop == v1alpha1.LoopForever, Largest: s.largest}
+		if s.spec.ConditionsName != "None" {
+			opts.Conditions = s.spec.Conditions.Parse
+		}
+		src, err := replay.Open(opts)
+		if err != nil {
+			return nil, fmt.Errorf("spec.feed.replay.path: %w", err)
+		}
+		if s.Replay.Rebase == v1alpha1.RebaseNow {
+			shift, known := heads.Shift()
+			if !known {
+				shift = src.ShiftTo(time.Now())
+			}
+			src.SetShift(shift)
+			f.shiftMs = shift
+		}
+		f.Source, f.identity = src, src.Identity()
+	default:
+		return nil, errors.New("spec.feed: this feed is not available yet")
+	}
+	if e.opts.Faults != nil {
+		f.Source = feed.Break(f.Source, *e.opts.Faults)
+	}
+	return f, nil
+}
