@@ -88,7 +88,9 @@ func TestResolve(t *testing.T) {
 		{"kraken's connections", vendor("kraken: {}") + ", shards: 3", func(r R) any { return r.Connections }, 3},
 		{"kraken's connections kept", vendor("kraken: {connections: 2}") + ", shards: 3", func(r R) any { return r.Connections }, 2},
 		{"the first override wins", "overrides: [{symbols: [bacpb], ticks: Enabled}, {symbols: [BACpB], ticks: Conflated, bufferCapacity: 5}]",
-			func(r R) any { return fmt.Sprintln(r.TicksFor("BACPB"), r.BufferCapacityFor("BACPB"), r.TicksFor("SPY")) }, "Enabled 1000 Disabled\n"},
+			func(r R) any {
+				return fmt.Sprintln(r.TicksFor("BACPB"), r.BufferCapacityFor("BACPB"), r.TicksFor("SPY"))
+			}, "Enabled 1000 Disabled\n"},
 		{"override's buffer", "overrides: [{symbols: [SPY], bufferCapacity: 5}]",
 			func(r R) any { return fmt.Sprintln(r.BufferCapacityFor("spy"), r.TicksFor("spy")) }, "5 Disabled\n"},
 	} {

@@ -75,8 +75,8 @@ type process struct {
 }
 
 var (
-	servingOn = regexp.MustCompile(`Serving on (http://[0-9.:]+)`)
-	metricsOn = regexp.MustCompile(`curl '(http://[0-9.:]+)/metrics'`)
+	servingOn = regexp.MustCompile(`Serving on (http://[0-9.]+:[0-9]+)`)
+	metricsOn = regexp.MustCompile(`curl .(http://[0-9.]+:[0-9]+)/metrics.`)
 )
 
 // start runs the program on a document and waits until it serves.

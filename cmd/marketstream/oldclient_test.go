@@ -20,7 +20,6 @@ type oldClient struct {
 	gaps     int
 	requests int
 	resyncs  int
-	micro    int
 	kinds    map[string]int
 }
 
@@ -88,7 +87,7 @@ metadata: {name: old}
 spec:
   symbols: [SPY, QQQ]
   feed: {synthetic: {seed: 7, speed: "240"}}
-  stream: {ticks: Enabled}
+  stream: {ticks: Enabled, heartbeatInterval: 1s}
 `)
 	lower := map[string]string{"SPY": "spy", "QQQ": "qqq"}
 	for name, symbols := range map[string][]string{"one symbol": {"spy"}, "two symbols": {"spy", "qqq"}} {
@@ -110,7 +109,7 @@ spec:
 				})
 				c.close()
 			}
-			for _, kind := range []string{"bootstrap", "epoch", "bar", "microbar", "tick"} {
+			for _, kind := range []string{"bootstrap", "epoch", "bar", "microbar", "tick", "ping"} {
 				if o.kinds[kind] == 0 {
 					t.Errorf("no %s in an hour", kind)
 				}

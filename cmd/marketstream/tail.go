@@ -68,7 +68,7 @@ func (t *tailer) run(ctx context.Context) error {
 	for pause := retryFirst; ; {
 		err := t.once(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // Ctrl-C is how one stops it
 		}
 		var fatal fatalError
 		if errors.As(err, &fatal) {

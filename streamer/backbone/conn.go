@@ -64,6 +64,9 @@ func connect(ctx context.Context, provider nats.InProcessConnProvider, stream je
 	}
 	c.nc = nc
 	if c.js, err = jetstream.New(nc); err == nil {
+		err = refuseForeign(ctx, c.js, stream.Name)
+	}
+	if err == nil {
 		err = c.ensure(ctx)
 	}
 	if err != nil {

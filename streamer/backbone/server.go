@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -171,10 +172,18 @@ type serverLogger struct {
 }
 
 func (l *serverLogger) Noticef(format string, v ...any) { l.log.V(1).Info(fmt.Sprintf(format, v...)) }
-func (l *serverLogger) Warnf(format string, v ...any)   { l.log.Info(fmt.Sprintf(format, v...)) }
 func (l *serverLogger) Errorf(format string, v ...any)  { l.log.Error(nil, fmt.Sprintf(format, v...)) }
 func (l *serverLogger) Debugf(format string, v ...any)  { l.log.V(2).Info(fmt.Sprintf(format, v...)) }
 func (l *serverLogger) Tracef(format string, v ...any)  { l.log.V(3).Info(fmt.Sprintf(format, v...)) }
+
+// Warnf passes a warning on, but the one about our own choice of payload (docs/contracts/logs.md).
+func (l *serverLogger) Warnf(format string, v ...any) {
+	if strings.HasPrefix(format, "Maximum payloads over") {
+		l.Noticef(format, v...)
+		return
+	}
+	l.log.Info(fmt.Sprintf(format, v...))
+}
 
 // Fatalf keeps the text for the error of start: the process is not the server's to end.
 func (l *serverLogger) Fatalf(format string, v ...any) {

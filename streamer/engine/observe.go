@@ -22,6 +22,7 @@ func (e *Engine) observe(ctx context.Context) {
 	evicted := make(map[ring.Size]uint64)
 	keepOwner := time.NewTicker(max(time.Minute, e.settings.Load().Retention/4))
 	defer keepOwner.Stop()
+	e.gauge(evicted)
 	for {
 		select {
 		case <-ctx.Done():
@@ -51,7 +52,6 @@ func (e *Engine) gauge(evicted map[ring.Size]uint64) {
 		}
 		evicted[k] = s.Evicted
 	})
-	e.metrics.RingSize.Reset()
 	for labels, n := range sizes {
 		e.metrics.RingSize.WithLabelValues(labels[0], labels[1]).Set(float64(n))
 	}

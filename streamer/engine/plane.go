@@ -105,15 +105,6 @@ func (p *plane) failure() error {
 	return p.err
 }
 
-// lastSeq is the sequence of the newest frame that the plane's writers have appended.
-func (p *plane) lastSeq() uint64 {
-	var seq uint64
-	for _, w := range p.restored.Writers {
-		seq = max(seq, w.Progress().LastSeq)
-	}
-	return seq
-}
-
 // watermark is the smallest watermark of the writers in ms; ok is false before the first.
 func (p *plane) watermark() (ms int64, ok bool) {
 	ms = market.EndOfFeed

@@ -20,7 +20,6 @@ type Coverage struct {
 	symbols   map[uint32]*covered
 	watermark [market.Partitions]int64
 	partition map[uint32]uint8
-	names     func(uint32) string
 }
 
 type covered struct {

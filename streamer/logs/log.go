@@ -56,5 +56,5 @@ type Log interface {
 	Bounds(ctx context.Context) (Bounds, error)
 }
 
-// ErrRewound: the log ends before an entry that was read from it: its end was lost.
+// ErrRewound says that the log ends before an entry that was read from it: its end was lost.
 var ErrRewound = errors.New("the log was rewound")

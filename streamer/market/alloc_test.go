@@ -83,7 +83,7 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	noAllocs(t, "PartitionOf", func() { PartitionOf("BTC-USD") })
+	noAllocs(t, "PartitionOf", func() { _ = PartitionOf("BTC-USD") })
 }
 
 func BenchmarkAddTrade(b *testing.B) {

@@ -90,7 +90,7 @@ func TestQuoHalfEvenAgainstBig(t *testing.T) {
 		check(x, uint8(r.IntN(3)), small)
 		check(Int128From(r.Int64N(1000)), 2, Int128From(1+r.Int64N(1000)))
 		// Quotients around 2^63 and 2^64.
-		hi, lo := bits.Mul64(1<<(63+r.IntN(2))-uint64(r.IntN(3)), uint64(small.Lo))
+		hi, lo := bits.Mul64(1<<(63+r.IntN(2))-uint64(r.IntN(3)), small.Lo)
 		near, _ := Int128{Hi: int64(hi), Lo: lo}.Add(Int128From(r.Int64N(80) - 40))
 		check(near, 0, small)
 	}

@@ -35,11 +35,11 @@ func (s Stamp) Less(t Stamp) bool {
 type PriceFlags uint8
 
 const (
-	// HasRange: High and Low are there.
+	// HasRange says that High and Low are there.
 	HasRange PriceFlags = 1 << iota
-	// HasEnds: Open and Close are there, with First and Last.
+	// HasEnds says that Open and Close are there, with First and Last.
 	HasEnds
-	// WeakEnds: Open and Close come from trades that count there only where no better
+	// WeakEnds says that Open and Close come from trades that count there only where no better
 	// one is (note 1 of the condition table); any trade without that note replaces them.
 	WeakEnds
 )

@@ -2,6 +2,7 @@ package market
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"math/big"
@@ -365,7 +366,7 @@ func TestOverflowOfVolumeKeepsScale(t *testing.T) {
 	r := recordOf(t, M1, false, []counted{{Entry: Entry{Price: MustDecimal("1"), Size: MustDecimal("1")}, use: UseAll}})
 	r.Volume = Int128{Hi: math.MaxInt64, Lo: math.MaxUint64}
 	before := *r
-	if err := r.AddTrade(&Entry{Price: MustDecimal("1.25"), Size: MustDecimal("1")}, UseAll); err != ErrOverflow || *r != before {
+	if err := r.AddTrade(&Entry{Price: MustDecimal("1.25"), Size: MustDecimal("1")}, UseAll); !errors.Is(err, ErrOverflow) || *r != before {
 		t.Errorf("%v, %+v", err, r)
 	}
 }

@@ -36,7 +36,6 @@ type client struct {
 type tickPlace struct {
 	ring *tickRing
 	at   uint64
-	lost uint64 // counted so far among those that are still in the lag
 }
 
 func (c *client) wantsFrame(tf market.Timeframe) bool { return c.tfs&(1<<tf) != 0 }

@@ -115,7 +115,8 @@ func (h *Hub) locate(ctx context.Context, cur *logs.Cursor) (at place, reason st
 		return at, "log_rewound", nil
 	}
 	at = place{cur.Seq, int32(cur.Index)}
-	events, tag := 0, uint32(0)
+	var events int
+	var tag uint32
 	if e := h.tail.find(cur.Seq); e != nil {
 		events, tag = len(e.events), e.tag
 	} else {

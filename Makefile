@@ -1,0 +1,68 @@
+# MarketStream. `make` lists what there is. Everything needs Go alone; a C compiler adds -race.
+SHELL := /bin/sh
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -X main.version=$(VERSION)
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/marketstream
+LINT_VERSION := v2.15.0
+LINT := $(TOOLS)/golangci-lint-$(LINT_VERSION)
+FUZZTIME ?= 10s
+ARGS ?=
+# The race detector needs cgo and a C compiler.
+RACE := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo -race)
+
+.PHONY: help build run test unit lint bench generate check-generated check-tidy fuzz docker
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
+
+build: ## build bin/marketstream
+	@$(GO) build -ldflags '$(LDFLAGS)' -o bin/marketstream ./cmd/marketstream
+
+run: ## run the demo; ARGS="--listen 127.0.0.1:8081" adds flags
+	@echo "building …"
+	@$(MAKE) --no-print-directory build
+	@exec bin/marketstream run -f config/samples/demo.yaml $(ARGS)
+
+test: ## everything that CI checks
+	@echo "== gofmt"; out=$$(gofmt -l api cmd streamer hack); test -z "$$out" || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
+	@echo "== go vet"; $(GO) vet ./...
+	@$(MAKE) --no-print-directory unit
+	@echo "== tests of the CRD"; cd hack && $(GO) test -count=1 ./...
+	@$(MAKE) --no-print-directory check-generated check-tidy lint
+
+unit: ## the tests of the module
+	@echo "== go test $(RACE)"
+	@$(if $(RACE),CGO_ENABLED=1 )$(GO) test $(RACE) -timeout 25m ./...
+
+lint: $(LINT) ## golangci-lint, built from its module on first use
+	@echo "== golangci-lint"; $(LINT) run ./...
+
+$(LINT): hack/lint/go.mod hack/lint/go.sum
+	@echo "== building golangci-lint $(LINT_VERSION), once"
+	@mkdir -p $(TOOLS)
+	@cd hack/lint && CGO_ENABLED=0 $(GO) build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $@
+
+bench: ## the figures of docs/acceptance.md
+	@$(GO) run ./hack/bench
+
+generate: ## deepcopy, apply configurations, CRD
+	@hack/generate.sh
+
+check-generated: ## generated files are fresh
+	@echo "== generated files"; hack/generate.sh --check
+
+check-tidy: ## go.mod files are tidy
+	@echo "== go mod tidy"; $(GO) mod tidy -diff && cd hack && $(GO) mod tidy -diff && cd lint && $(GO) mod tidy -diff
+
+fuzz: ## every fuzz test for FUZZTIME (10s)
+	@for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "== $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+	  done; done
+
+docker: ## the image; IMAGE=name
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(LDFLAGS)' -o bin/linux/marketstream ./cmd/marketstream
+	@docker build -t $(or $(IMAGE),marketstream:$(VERSION)) .
