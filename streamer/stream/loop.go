@@ -20,6 +20,7 @@ type loop struct {
 	hub     *Hub
 	wake    chan struct{}
 	add     chan *client
+	asks    chan func() // run between passes
 	clients []*client
 	slot    int64
 	buf     []byte
@@ -27,6 +28,8 @@ type loop struct {
 	order   []int32
 	// behind is the smallest place of a client that is behind the tail and reads, math.MaxUint64: none.
 	behind atomic.Uint64
+	// walking is how many of those a sweep is serving.
+	walking atomic.Int64
 	// passes counts walks over all clients, for the sweep.
 	passes atomic.Uint64
 	count  atomic.Int64
@@ -46,7 +49,7 @@ const (
 var sentNames = [...]string{"bar", "microbar", "tick", "forming", "ping"}
 
 func newLoop(h *Hub) *loop {
-	l := &loop{hub: h, wake: make(chan struct{}, 1), add: make(chan *client, 64)}
+	l := &loop{hub: h, wake: make(chan struct{}, 1), add: make(chan *client), asks: make(chan func())}
 	l.behind.Store(math.MaxUint64)
 	return l
 }
@@ -55,6 +58,14 @@ func (l *loop) signal() {
 	select {
 	case l.wake <- struct{}{}:
 	default:
+	}
+}
+
+// ask runs fn in the loop's goroutine, soon.
+func (l *loop) ask(fn func()) {
+	select {
+	case l.asks <- fn:
+	case <-l.hub.closed:
 	}
 }
 
@@ -75,6 +86,8 @@ func (l *loop) run() {
 			l.clients = append(l.clients, c)
 			l.count.Store(int64(len(l.clients)))
 			l.pass(false)
+		case fn := <-l.asks:
+			fn()
 		case <-l.wake:
 			l.pass(false)
 		case <-tick.C:
@@ -89,7 +102,7 @@ func (l *loop) run() {
 func (l *loop) pass(atSlot bool) {
 	now := time.Now()
 	set, version := l.hub.settings.Load(), l.hub.states.version.Load()
-	behind, parked := uint64(math.MaxUint64), false
+	behind, walking, parked := uint64(math.MaxUint64), int64(0), false
 	inMemory, _ := l.hub.tail.oldest()
 	leave := l.leave.Swap(0)
 	kept := l.clients[:0]
@@ -103,6 +116,9 @@ func (l *loop) pass(atSlot bool) {
 		}
 		if !c.blocked && c.at.seq+1 < inMemory {
 			behind = min(behind, c.at.seq)
+			if !c.parked {
+				walking++
+			}
 		}
 		parked = parked || c.parked && !c.blocked
 		kept = append(kept, c)
@@ -111,6 +127,7 @@ func (l *loop) pass(atSlot bool) {
 	l.clients = kept
 	l.count.Store(int64(len(kept)))
 	l.behind.Store(behind)
+	l.walking.Store(walking)
 	l.passes.Add(1)
 	if parked {
 		l.hub.needSweep()

@@ -62,10 +62,9 @@ func (h *Hub) sweep() {
 			return // what they miss is in the tail by now
 		}
 		h.tail.setWindow(w)
-		last := w[len(w)-1].seq
-		began := h.passes()
+		began := h.passed()
 		h.signal()
-		for h.behind() < last || h.passes() < began+2*uint64(len(h.loops)) {
+		for h.walking() > 0 || h.passed() < began+2 {
 			select {
 			case <-tick.C:
 				h.signal()
@@ -103,11 +102,21 @@ func (h *Hub) behind() uint64 {
 	return least
 }
 
-func (h *Hub) passes() (n uint64) {
+// walking is how many clients the window serves.
+func (h *Hub) walking() (n int64) {
 	for _, l := range h.loops {
-		n += l.passes.Load()
+		n += l.walking.Load()
 	}
 	return n
+}
+
+// passed is how many passes every loop has made at least.
+func (h *Hub) passed() uint64 {
+	least := uint64(math.MaxUint64)
+	for _, l := range h.loops {
+		least = min(least, l.passes.Load())
+	}
+	return least
 }
 
 func (h *Hub) pause(ctx context.Context, d time.Duration) {
