@@ -112,9 +112,10 @@ func (f *Fold) closeMinute(startMs int64) {
 			f.mergeUp(s, int32(i), &o.Record)
 			c := f.keep(s, &o.Record)
 			if len(o.ids) <= maxRuns {
-				c.ids = o.ids
+				c.ids, o.ids = o.ids, nil
 			}
 		}
+		f.giveIDs(o.ids)
 		s.open = slices.Delete(s.open, 0, 1)
 	}
 }
@@ -257,10 +258,11 @@ func (f *Fold) forget() {
 		for tf := range s.recent {
 			n := 0
 			for n < len(s.recent[tf]) && s.recent[tf][n].EndMs <= horizon && !s.recent[tf][n].dirty {
+				f.giveIDs(s.recent[tf][n].ids)
 				n++
 			}
 			if n > 0 {
-				s.recent[tf] = slices.Delete(s.recent[tf], 0, n)
+				s.recent[tf] = s.recent[tf][n:] // append makes room again, once in a while
 			}
 		}
 	}

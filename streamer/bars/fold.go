@@ -91,6 +91,7 @@ type Fold struct {
 	again    bool   // the current entry is one of those
 	top      uint64 // highest place seen
 
+	spare   []idSet // room for ids, used again
 	changed []int32 // symbols whose state changed
 	state   market.State
 	scratch market.Record
@@ -244,13 +245,31 @@ func (f *Fold) openMinute(s *symbol, e *market.Entry) *openRecord {
 	for at > 0 && s.open[at-1].StartMs > startMs {
 		at--
 	}
-	o := openRecord{fromNs: startMs * nsPerMs, included: m.included}
+	o := openRecord{fromNs: startMs * nsPerMs, included: m.included, ids: f.takeIDs()}
 	o.Symbol, o.Timeframe, o.StartMs, o.EndMs = s.Number, market.M1, startMs, startMs+minuteMs
 	if m.extended {
 		o.Flags |= market.Extended
 	}
 	s.open = slices.Insert(s.open, at, o)
 	return &s.open[at]
+}
+
+// takeIDs returns an empty set, with the room of an old one if there is one.
+func (f *Fold) takeIDs() idSet {
+	n := len(f.spare)
+	if n == 0 {
+		return nil
+	}
+	ids := f.spare[n-1]
+	f.spare = f.spare[:n-1]
+	return ids[:0]
+}
+
+// giveIDs keeps the room of a set that is needed no more.
+func (f *Fold) giveIDs(ids idSet) {
+	if cap(ids) > 0 && len(f.spare) < 2*len(f.symbols) {
+		f.spare = append(f.spare, ids)
+	}
 }
 
 // minute returns the open minute at startMs, a new one if need be.

@@ -32,11 +32,20 @@ func (w *Writer) commit(ctx context.Context, c *bars.Close) error {
 	if err := w.append(ctx, &f); err != nil {
 		return err
 	}
+	var closed, revised [market.MaxTimeframe + 1]int
 	for i := range f.Records {
 		if r := &f.Records[i]; r.Rev == 0 {
-			w.env.Metrics.BarsClosed.WithLabelValues(r.Timeframe.String()).Inc()
+			closed[r.Timeframe]++
 		} else {
-			w.env.Metrics.BarsRevised.WithLabelValues(r.Timeframe.String()).Inc()
+			revised[r.Timeframe]++
+		}
+	}
+	for tf := market.M1; tf <= market.MaxTimeframe; tf++ {
+		if closed[tf] > 0 {
+			w.env.Metrics.BarsClosed.WithLabelValues(tf.String()).Add(float64(closed[tf]))
+		}
+		if revised[tf] > 0 {
+			w.env.Metrics.BarsRevised.WithLabelValues(tf.String()).Add(float64(revised[tf]))
 		}
 	}
 	for _, g := range f.Gaps {
