@@ -25,7 +25,11 @@ func (e *Engine) reload(ctx context.Context, data []byte) {
 	if !set.sameShape(old) {
 		// Carry and stream settings first, so that nothing that the new shape closes is passed over.
 		e.apply(set)
-		if err := e.restartPlane(ctx, set); err != nil {
+		err := e.view.refill(ctx)
+		if err == nil {
+			err = e.restartPlane(ctx, set)
+		}
+		if err != nil {
 			if ctx.Err() == nil {
 				e.fail(fmt.Errorf("putting the new document into effect: %w", err))
 			}

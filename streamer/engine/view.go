@@ -85,6 +85,19 @@ func (v *view) load(ctx context.Context) error {
 	return nil
 }
 
+// refill reads the log into the rings again, for symbols and timeframes that were just
+// added: what is there already is replaced by itself.
+func (v *view) refill(ctx context.Context) error {
+	return v.reader.Frames(ctx, 1, func(_ uint64, f *logs.Frame) error {
+		for i := range f.Records {
+			if b, ok := f.Records[i].Bar(); ok {
+				v.rings.Apply(f.Records[i].Symbol, &b)
+			}
+		}
+		return nil
+	})
+}
+
 // follow applies frames as they come until ctx ends. When the log turns out to have lost
 // its end, it forgets what it applied, begins again and calls rewound.
 func (v *view) follow(ctx context.Context, rewound func(error)) error {

@@ -44,7 +44,14 @@ func (c *Coverage) Reset() {
 func (c *Coverage) Apply(f *logs.Frame, number func(string) uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.watermark[f.Partition] = max(c.watermark[f.Partition], f.Watermark)
+	reached := f.Watermark
+	if reached == market.EndOfFeed { // nobody has looked beyond the last bar
+		reached = 0
+		for i := range f.Records {
+			reached = max(reached, f.Records[i].EndMs)
+		}
+	}
+	c.watermark[f.Partition] = max(c.watermark[f.Partition], reached)
 	if f.Shape != nil {
 		for _, s := range f.Shape.Symbols {
 			n := number(s.Name)
@@ -117,9 +124,6 @@ func (c *Coverage) spans(symbol uint32, from, to int64, bars []market.Bar) []Spa
 		case slices.ContainsFunc(gaps, func(g market.Gap) bool { return g.FromMs < minute+60_000 && g.ToMs > minute }),
 			since == 0, minute+60_000 <= since, minute+60_000 > until:
 			state = "unknown"
-			if traded[minute] && minute+60_000 <= until && since != 0 { // partial
-				state = "unknown"
-			}
 		case traded[minute]:
 			state = "traded"
 		}

@@ -479,20 +479,21 @@ func TestOthers(t *testing.T) {
 func TestErrors(t *testing.T) {
 	w := newWorld(t, 5000)
 	for path, want := range map[string]string{
-		"/api/history":                                    "400 symbol: name one",
-		"/api/history?symbol=NOPE":                        `404 symbol: this stream does not carry "NOPE"`,
-		"/api/history?symbol=SPY&timeframe=7m":            `400 timeframe: "7m" is none of those of this stream: 1m 5m 15m 1h 1d`,
-		"/api/history?symbol=SPY&timeframe=2h":            `400 timeframe: "2h" is none`,
-		"/api/history?symbol=SPY&limit=0":                 `400 limit: "0": want a whole number from 1 to 50000`,
-		"/api/history?symbol=SPY&limit=50001":             `400 limit: "50001"`,
-		"/api/history?symbol=SPY&before=x":                `400 before: "x": want Unix milliseconds`,
-		"/api/history?symbol=SPY&sinceSeq=1.5":            `400 sinceSeq: "1.5"`,
-		"/api/history?symbol=SPY&cursor=x":                `400 cursor: `,
-		"/api/coverage?symbol=SPY&from=1":                 `400 to: ""`,
-		"/api/coverage?symbol=SPY&from=5&to=3":            `400 from, to: 5, 3`,
-		"/api/coverage?symbol=SPY&from=1&to=999999999999": `400 from, to`,
-		"/api/nothing":                                    "404 there is nothing at /api/nothing",
-		"/api/symbols/subscribe":                          "405 method GET: want POST",
+		"/api/history":                                                             "400 symbol: name one",
+		"/api/history?symbol=NOPE":                                                 `404 symbol: this stream does not carry "NOPE"`,
+		"/api/history?symbol=SPY&timeframe=7m":                                     `400 timeframe: "7m" is none of those of this stream: 1m 5m 15m 1h 1d`,
+		"/api/history?symbol=SPY&timeframe=2h":                                     `400 timeframe: "2h" is none`,
+		"/api/history?symbol=SPY&limit=0":                                          `400 limit: "0": want a whole number from 1 to 50000`,
+		"/api/history?symbol=SPY&limit=50001":                                      `400 limit: "50001"`,
+		"/api/history?symbol=SPY&before=x":                                         `400 before: "x": want Unix milliseconds`,
+		"/api/history?symbol=SPY&sinceSeq=1.5":                                     `400 sinceSeq: "1.5"`,
+		"/api/history?symbol=SPY&cursor=x":                                         `400 cursor: `,
+		"/api/coverage?symbol=SPY&from=1":                                          `400 to: ""`,
+		"/api/coverage?symbol=SPY&from=5&to=3":                                     `400 from, to: 5, 3`,
+		"/api/coverage?symbol=SPY&from=1&to=999999999999":                          `400 from, to`,
+		"/api/coverage?symbol=SPY&from=9223372036854775800&to=9223372036854775807": "400 from: ",
+		"/api/nothing":           "404 there is nothing at /api/nothing",
+		"/api/symbols/subscribe": "405 method GET: want POST",
 	} {
 		res, body := w.get(path)
 		var e struct {

@@ -37,12 +37,15 @@ func (s *Service) Handler() http.Handler {
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, &apiError{http.StatusNotFound, "there is nothing at " + r.URL.Path})
 	})
-	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.EnableZstd(true), gzhttp.KeepAcceptRanges())
+	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.EnableZstd(true), gzhttp.KeepAcceptRanges(), gzhttp.SuffixETag(compressed))
 	if err != nil {
 		return mux // its options are constants
 	}
 	return wrap(mux)
 }
+
+// compressed ends the ETag of a compressed page: its bytes are others (RFC 9110, 8.8.3).
+const compressed = "-z"
 
 // apiError is an answer that says what is wrong.
 type apiError struct {
@@ -93,6 +96,9 @@ func clip(s string) string {
 	return s
 }
 
+// maxTime is the last millisecond that is understood: the end of the year 9999.
+const maxTime = 253_402_300_799_999
+
 // historyQuery is a request for /api/history.
 type historyQuery struct {
 	Request
@@ -130,14 +136,14 @@ func (s *Service) parseHistory(r *http.Request) (*historyQuery, *apiError) {
 	}
 	if text := v.Get("before"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || n <= 0 {
+		if err != nil || n <= 0 || n > maxTime {
 			return nil, bad("before: %q: want Unix milliseconds", clip(text))
 		}
 		q.BeforeMs = n
 	}
 	if text := v.Get("sinceSeq"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
-		if err != nil {
+		if err != nil || n > maxTime/60_000 || n < -maxTime/60_000 {
 			return nil, bad("sinceSeq: %q: want a whole number, the seq of the last bar seen", clip(text))
 		}
 		q.AfterSeq, q.HasAfter = n, true
@@ -164,7 +170,7 @@ func (s *Service) serveHistory(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), s.opts.Timeout)
 	defer cancel()
 	if c := q.cursor; c != nil && c.Epoch == s.opts.Position().Epoch {
-		// A position of this log is waited for; one beyond its end is not there to wait for.
+		// A position of this log is waited for, but not for ever: it may be beyond the log's end.
 		wait, stop := context.WithTimeout(ctx, cursorWait)
 		err := s.opts.Rings.WaitApplied(wait, c.Seq)
 		stop()
@@ -207,7 +213,8 @@ func (s *Service) failed(w http.ResponseWriter, err error) {
 // matches reports whether an If-None-Match names etag; a compressing layer may have weakened it.
 func matches(header, etag string) bool {
 	for tag := range strings.SplitSeq(header, ",") {
-		if tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/"); tag == etag || tag == "*" {
+		tag = strings.Replace(strings.TrimPrefix(strings.TrimSpace(tag), "W/"), compressed+`"`, `"`, 1)
+		if tag == etag || tag == "*" {
 			return true
 		}
 	}
@@ -233,8 +240,7 @@ type answer struct {
 // answer returns the page of a query, encoded once for a version of its ring.
 func (s *Service) answer(ctx context.Context, q *historyQuery) (*answer, string, error) {
 	key := textKey{q.Symbol.Number, q.Timeframe, q.Query, q.csv}
-	_, now := s.opts.Rings.Read(q.Symbol.Number, q.Timeframe, ring.Query{BeforeMs: 1}, nil)
-	if a, ok := s.texts.get(key); ok && a.version == now.Version {
+	if a, ok := s.texts.get(key); ok && a.version == s.opts.Rings.Version(q.Symbol.Number, q.Timeframe) {
 		return a, "cache", nil
 	}
 	res, err := s.collect(ctx, q.Request)
@@ -249,7 +255,9 @@ func (s *Service) answer(ctx context.Context, q *historyQuery) (*answer, string,
 		a.body = encodeJSON(res.bars, q.Symbol.Name)
 	}
 	a.etag = fmt.Sprintf("\"%016x\"", xxhash.Sum64(a.body))
-	s.texts.put(key, a, len(a.body)+128, time.Time{})
+	if res.from == "ring" { // what came from elsewhere may change without the ring
+		s.texts.put(key, a, len(a.body)+128, time.Time{})
+	}
 	return a, res.from, nil
 }
 
@@ -298,7 +306,7 @@ func (s *Service) serveCoverage(w http.ResponseWriter, r *http.Request) {
 	var at [2]int64
 	for i, name := range [...]string{"from", "to"} {
 		n, err := strconv.ParseInt(v.Get(name), 10, 64)
-		if err != nil || n <= 0 {
+		if err != nil || n <= 0 || n > maxTime {
 			fail(w, bad("%s: %q: want Unix milliseconds", name, clip(v.Get(name))))
 			return
 		}
@@ -310,7 +318,7 @@ func (s *Service) serveCoverage(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.opts.Timeout)
 	defer cancel()
-	res, err := s.collect(ctx, Request{Symbol: sym, Timeframe: market.M1,
+	res, err := s.collect(ctx, Request{Symbol: sym, Timeframe: market.M1, hereOnly: true,
 		Query: ring.Query{HasAfter: true, AfterSeq: market.Seq(at[0]) - 1, BeforeMs: at[1] + 59_999}})
 	if err != nil && !errors.Is(err, ErrUpstream) {
 		s.failed(w, err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -44,6 +45,7 @@ type Request struct {
 	Symbol    Symbol
 	Timeframe market.Timeframe
 	ring.Query
+	hereOnly bool // the vendor is not asked
 }
 
 // result is bars and where they came from.
@@ -72,7 +74,7 @@ func (s *Service) collect(ctx context.Context, r Request) (result, error) {
 		return res, err
 	}
 	res.add(older, "log", &r)
-	if r.Limit > 0 && len(res.bars) >= r.Limit && !r.HasAfter || s.opts.Upstream == nil || !s.opts.Catalog.UpstreamEnabled() {
+	if r.hereOnly || r.Limit > 0 && len(res.bars) >= r.Limit && !r.HasAfter || s.opts.Upstream == nil || !s.opts.Catalog.UpstreamEnabled() {
 		return res, nil
 	}
 	older, err = s.fromUpstream(ctx, r, res.oldest(r.BeforeMs), r.Limit-len(res.bars))
@@ -87,9 +89,9 @@ func (s *Service) collect(ctx context.Context, r Request) (result, error) {
 // wantsOlder reports whether bars older than the ring's may be among those selected.
 func (s *Service) wantsOlder(r *Request, res *result, info ring.Info) bool {
 	if r.HasAfter {
-		return info.Len == 0 || info.OldestSeq > r.AfterSeq+1
+		return info.Len == 0 || info.OldestSeq-1 > r.AfterSeq
 	}
-	return len(res.bars) < r.Limit
+	return r.Limit == 0 || len(res.bars) < r.Limit
 }
 
 func (res *result) oldest(beforeMs int64) int64 {
@@ -125,7 +127,7 @@ type logKey struct {
 // so there is nothing more unless bars were evicted or the timeframe is new.
 func (s *Service) fromLog(ctx context.Context, r Request, info ring.Info) ([]market.Bar, error) {
 	_, minutes := s.opts.Rings.Read(r.Symbol.Number, market.M1, ring.Query{Limit: 1}, nil)
-	if !minutes.Evicted && !info.Evicted && (r.Timeframe == market.M1 || !s.newTimeframe(r, info, minutes)) {
+	if minutes.Len > 0 && !minutes.Evicted && !info.Evicted && (r.Timeframe == market.M1 || !s.newTimeframe(r, info, minutes)) {
 		return nil, nil
 	}
 	key := logKey{r.Symbol.Number, minutes.OldestSeq}
@@ -140,9 +142,9 @@ func (s *Service) fromLog(ctx context.Context, r Request, info ring.Info) ([]mar
 		records = v.([]market.Record)
 		s.logged.put(key, records, 64+220*len(records), time.Now().Add(emptyFor))
 	}
-	before := int64(1<<62 - 1)
+	_, before, _ := s.coverage.known(r.Symbol.Number) // what ends later is not closed
 	if info.Len > 0 {
-		before = info.OldestSeq * 60_000
+		before = min(before, info.OldestSeq*60_000)
 	}
 	return s.selected(records, r, before), nil
 }
@@ -156,13 +158,13 @@ func (s *Service) newTimeframe(r Request, info, minutes ring.Info) bool {
 	return info.Len == 0 || info.OldestSeq*60_000 > end
 }
 
-// scan reads all 1m records of a symbol from BARS, the newest revision of each, oldest first.
+// scan reads all records of a symbol from BARS, the newest revision of each, oldest first.
 func (s *Service) scan(ctx context.Context, symbol uint32) ([]market.Record, error) {
-	byStart := make(map[int64]market.Record)
+	byStart := make(map[recordKey]market.Record)
 	err := s.opts.Frames.Frames(ctx, 1, func(_ uint64, f *logs.Frame) error {
 		for i := range f.Records {
-			if r := &f.Records[i]; r.Symbol == symbol && r.Timeframe == market.M1 {
-				byStart[r.StartMs] = *r
+			if r := &f.Records[i]; r.Symbol == symbol {
+				byStart[recordKey{r.Timeframe, r.StartMs}] = *r
 			}
 		}
 		return nil
@@ -173,7 +175,12 @@ func (s *Service) scan(ctx context.Context, symbol uint32) ([]market.Record, err
 	return sorted(byStart), nil
 }
 
-func sorted(byStart map[int64]market.Record) []market.Record {
+type recordKey struct {
+	tf    market.Timeframe
+	start int64
+}
+
+func sorted(byStart map[recordKey]market.Record) []market.Record {
 	out := make([]market.Record, 0, len(byStart))
 	for _, r := range byStart {
 		out = append(out, r)
@@ -194,38 +201,43 @@ func (s *Service) selected(records []market.Record, r Request, before int64) []m
 	return out
 }
 
-// rollUp merges 1m records, oldest first, into bars of a timeframe.
+// rollUp returns the bars of a timeframe that records, oldest first, hold: those of the
+// timeframe itself, and where there is none, the merge of the 1m records.
 func rollUp(records []market.Record, tf market.Timeframe, session market.Session) []market.Bar {
-	var out []market.Bar
+	made := make(map[int64]*market.Record)
+	for i := range records {
+		if r := &records[i]; r.Timeframe == tf {
+			made[r.StartMs] = r
+		}
+	}
 	var sum market.Record
 	flush := func() {
-		if b, ok := sum.Bar(); ok {
-			out = append(out, b)
+		if sum.Timeframe != 0 && made[sum.StartMs] == nil {
+			r := sum
+			made[r.StartMs] = &r
 		}
 	}
 	for i := range records {
 		r := &records[i]
-		if !session.Includes(r.StartMs) {
-			continue
-		}
-		if tf == market.M1 {
-			if b, ok := r.Bar(); ok {
-				out = append(out, b)
-			}
+		if tf == market.M1 || r.Timeframe != market.M1 || r.Flags&market.Void != 0 || !session.Includes(r.StartMs) {
 			continue
 		}
 		if start, end := session.Period(tf, r.StartMs); sum.StartMs != start || sum.Timeframe == 0 {
 			flush()
 			sum = market.Record{Timeframe: tf, StartMs: start, EndMs: end}
 		}
-		if r.Flags&market.Void == 0 {
-			sum.Flags |= r.Flags & market.Partial
-			if sum.Merge(r) != nil {
-				sum.Flags |= market.Partial
-			}
+		sum.Flags |= r.Flags & market.Partial
+		if sum.Merge(r) != nil {
+			sum.Flags |= market.Partial
 		}
 	}
 	flush()
+	var out []market.Bar
+	for _, start := range slices.Sorted(maps.Keys(made)) {
+		if b, ok := made[start].Bar(); ok {
+			out = append(out, b)
+		}
+	}
 	return out
 }
 
@@ -241,13 +253,16 @@ func (s *Service) fromUpstream(ctx context.Context, r Request, before int64, lim
 	if before == 0 {
 		before = time.Now().UnixMilli()
 	}
+	if r.HasAfter && market.Seq(before)-r.AfterSeq > maxPages*1440 {
+		return nil, nil // further back than one request reads
+	}
 	day := s.opts.Catalog.Session()
 	day.Hours = market.HoursContinuous
 	var bars []market.Bar
 	at := before - 1
 	for range maxPages {
 		start, end := day.Period(market.D1, at)
-		if r.HasAfter && market.Seq(end) <= r.AfterSeq+1 || !r.HasAfter && len(bars) >= limit {
+		if r.HasAfter && market.Seq(end)-1 <= r.AfterSeq || !r.HasAfter && len(bars) >= limit {
 			break
 		}
 		records, err := s.page(ctx, r.Symbol.Name, start, end, r.Timeframe)
@@ -276,9 +291,12 @@ func (s *Service) page(ctx context.Context, symbol string, start, end int64, tf 
 			return nil, fmt.Errorf("%s: %w", symbol, err)
 		}
 		s.opts.Metrics.VendorRequest("ok")
+		records = tidy(records, start, end)
 		until := time.Time{}
 		if len(records) == 0 {
 			s.opts.Metrics.VendorEmpty(symbol, tf.String())
+		}
+		if len(records) == 0 || end > time.Now().UnixMilli() { // it may have more soon
 			until = time.Now().Add(emptyFor)
 		}
 		s.pages.put(key, records, 64+220*len(records), until)
@@ -288,6 +306,19 @@ func (s *Service) page(ctx context.Context, symbol string, start, end int64, tf 
 		return nil, err
 	}
 	return v.([]market.Record), nil
+}
+
+// tidy makes sure of what a vendor sent: whole minutes inside the page, each once, in order.
+func tidy(records []market.Record, start, end int64) []market.Record {
+	byStart := make(map[recordKey]market.Record, len(records))
+	for _, r := range records {
+		if r.StartMs < start || r.StartMs >= end || r.StartMs%60_000 != 0 {
+			continue
+		}
+		r.Timeframe, r.EndMs = market.M1, r.StartMs+60_000
+		byStart[recordKey{market.M1, r.StartMs}] = r
+	}
+	return sorted(byStart)
 }
 
 // once lets callers with one key share one run of fn, which ends with none of them but

@@ -47,8 +47,8 @@ func TestAgainstModel(t *testing.T) {
 			}
 			b := randomBar(rnd, model[start-60_000], start)
 			b.Rev = uint32(rnd.IntN(3))
-			switch rnd.IntN(30) {
-			case 0:
+			switch rnd.IntN(20) {
+			case 0, 5, 6, 7:
 				b.Flags = market.Void
 			case 1:
 				b.PriceScale, b.VolumeScale = 4, 8
@@ -73,7 +73,7 @@ func TestAgainstModel(t *testing.T) {
 			if rnd.IntN(50) != 0 {
 				continue
 			}
-			q := Query{Limit: rnd.IntN(700)}
+			q := Query{Limit: rnd.IntN(700) * rnd.IntN(2)}
 			if rnd.IntN(2) == 0 {
 				q.BeforeMs = next - 60_000*rnd.Int64N(500)
 			}

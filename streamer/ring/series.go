@@ -1,6 +1,7 @@
 package ring
 
 import (
+	"math"
 	"slices"
 	"sync"
 
@@ -27,14 +28,14 @@ type series struct {
 	n       int // bars that are there
 	newest  market.Bar
 	evicted uint64
-	version uint64 // rises with every change
+	version uint64 // of the set at the last change
 }
 
 // apply inserts or replaces a bar; capacity is the most that are kept.
-func (s *series) apply(b *market.Bar, capacity int) {
+func (s *series) apply(b *market.Bar, capacity int, version uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.version++
+	s.version = version
 	switch {
 	case len(s.chunks) == 0 || b.StartMs > s.newest.StartMs:
 		s.append(b)
@@ -46,7 +47,7 @@ func (s *series) apply(b *market.Bar, capacity int) {
 
 func (s *series) append(b *market.Bar) {
 	last := len(s.chunks) - 1
-	if last < 0 || s.chunks[last].n == chunkBars {
+	if last < 0 || s.chunks[last].n >= chunkBars {
 		if last >= 0 {
 			s.chunks[last].data = slices.Clone(s.chunks[last].data) // give back what it grew into
 		}
@@ -94,6 +95,11 @@ func (s *series) upsert(b *market.Bar) {
 		s.n++
 	}
 	s.chunks[at] = encodeChunk(bars, s.tf)
+	if len(bars) > 2*chunkBars {
+		s.chunks[at] = encodeChunk(bars[:chunkBars], s.tf)
+		s.chunks = slices.Insert(s.chunks, at+1, encodeChunk(bars[chunkBars:], s.tf))
+		at++
+	}
 	if at == len(s.chunks)-1 {
 		s.newest = bars[len(bars)-1]
 	}
@@ -142,38 +148,63 @@ func (s *series) read(q Query, dst []market.Bar) ([]market.Bar, Info) {
 	if s.n == 0 {
 		return dst, info
 	}
-	begin := len(dst)
-	// Chunks are decoded from the newest back until there are enough bars.
-	from := len(s.chunks)
-	need := q.Limit
-	for from > 0 {
-		c := &s.chunks[from-1]
-		if q.HasAfter && market.Seq(c.last) <= q.AfterSeq {
+	if q.BeforeMs == 0 {
+		q.BeforeMs = math.MaxInt64
+	}
+	end := len(s.chunks)
+	for end > 0 && s.chunks[end-1].first >= q.BeforeMs {
+		end--
+	}
+	// Chunks are decoded from the newest back; again from further back where voids took the room.
+	begin, from := len(dst), end
+	for need := q.Limit; ; need *= 2 {
+		dst = dst[:begin]
+		from = s.chunkFor(q, end, need)
+		for i := from; i < end; i++ {
+			at := len(dst)
+			dst = s.chunks[i].decode(dst, s.tf)
+			if i == 0 {
+				dst = slices.Delete(dst, at, at+s.skip)
+			}
+		}
+		n := keep(dst[begin:], q)
+		dst = dst[:begin+n]
+		if n >= q.Limit || from == 0 || q.HasAfter {
+			break
+		}
+	}
+	info.OldestSeq = market.Seq(s.oldest())
+	return dst, info
+}
+
+// chunkFor is the chunk to begin at for need bars before chunk end; 0 bars: all.
+func (s *series) chunkFor(q Query, end, need int) int {
+	from, bars := end, 0
+	for from > 0 && (q.HasAfter || q.Limit == 0 || bars < need) {
+		if q.HasAfter && market.Seq(s.chunks[from-1].last) <= q.AfterSeq {
 			break
 		}
 		from--
-		if q.BeforeMs != 0 && c.first >= q.BeforeMs {
-			continue
-		}
-		if need -= c.n; need <= -chunkBars && !q.HasAfter {
-			break
+		if from < end-1 { // of the last one, some may be too new
+			bars += s.chunks[from].n
 		}
 	}
-	for i := from; i < len(s.chunks); i++ {
-		at := len(dst)
-		dst = s.chunks[i].decode(dst, s.tf)
-		if i == 0 {
-			dst = slices.Delete(dst, at, at+s.skip)
-		}
-		if i == from && len(dst) > at {
-			info.OldestSeq = dst[at].Seq()
-		}
+	return from
+}
+
+// oldest is the start of the oldest bar.
+func (s *series) oldest() int64 {
+	c := &s.chunks[0]
+	if s.skip == 0 {
+		return c.first
 	}
-	if from > 0 {
-		info.OldestSeq = market.Seq(s.chunks[0].first) // a lower bound will do: older ones are there
+	var prev, b market.Bar
+	src := c.data
+	for range s.skip + 1 {
+		src = readBar(src, &prev, &b, s.tf)
+		prev = b
 	}
-	dst = dst[:begin+keep(dst[begin:], q)]
-	return dst, info
+	return b.StartMs
 }
 
 // keep moves the bars that q selects to the front and returns how many they are.

@@ -3,6 +3,7 @@ package ring
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/marketstream/marketstream/streamer/market"
 )
@@ -23,7 +24,7 @@ type Query struct {
 type Info struct {
 	Carried   bool
 	Len       int
-	OldestSeq int64 // at most that of the oldest bar that is there; 0: none
+	OldestSeq int64 // of the oldest bar that is there; 0: none
 	Evicted   bool  // there were older ones
 	Version   uint64
 }
@@ -34,6 +35,7 @@ type Set struct {
 	mu       sync.RWMutex
 	series   map[key]*series
 	capacity int
+	version  atomic.Uint64 // rises with every change of any ring
 
 	appliedMu sync.Mutex
 	applied   uint64
@@ -86,7 +88,7 @@ func (s *Set) Apply(symbol uint32, b *market.Bar) {
 	r, capacity := s.series[key{symbol, b.Timeframe}], s.capacity
 	s.mu.RUnlock()
 	if r != nil {
-		r.apply(b, capacity)
+		r.apply(b, capacity, s.version.Add(1))
 	}
 }
 
@@ -99,6 +101,19 @@ func (s *Set) Read(symbol uint32, tf market.Timeframe, q Query, dst []market.Bar
 		return dst, Info{}
 	}
 	return r.read(q, dst)
+}
+
+// Version rises with every change of a ring, and never repeats; 0: it is not carried or has had none.
+func (s *Set) Version(symbol uint32, tf market.Timeframe) uint64 {
+	s.mu.RLock()
+	r := s.series[key{symbol, tf}]
+	s.mu.RUnlock()
+	if r == nil {
+		return 0
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.version
 }
 
 // SetApplied says that everything up to seq of BARS is applied.

@@ -1,0 +1,94 @@
+// Command bench measures what docs/acceptance.md names and prints each figure beside its
+// goal. It makes no claim in seconds of wall time: figures are per CPU-second of the
+// measured process, counts or bytes.
+//
+// Streams are measured with the clients in a process of their own (bench clients), so that
+// their CPU is not the server's. Everything stays on loopback.
+package main
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"syscall"
+	"time"
+)
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == "clients" {
+		clients(os.Args[2:])
+		return
+	}
+	root := flag.String("root", "../..", "the project")
+	n := flag.Int("clients", 2000, "streams")
+	ticks := flag.Int("ticks", 3_000_000, "trades to replay")
+	flag.Parse()
+	fmt.Printf("%-58s %14s   %s\n", "what", "figure", "goal")
+	for _, step := range []func() error{
+		func() error { return replayed(*root, *ticks) },
+		func() error {
+			return goBench(*root, "./streamer/bars", "Trade", `([0-9.]+) ns/trade.* ([0-9]+) allocs/op`, "ns, allocations per tick in the fold", "60, 0")
+		},
+		func() error { return ringBytes(*root) },
+		func() error {
+			return goBench(*root, "./streamer/ingest", "Close20000/synced", `([0-9.]+) cpu-ms/close`, "CPU ms for a close of 20,000 bars, synced", "10")
+		},
+		func() error { return streams(*n) },
+		historyFromRing,
+	} {
+		if err := step(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+	}
+}
+
+func row(what, figure, goal string) { fmt.Printf("%-58s %14s   %s\n", what, figure, goal) }
+
+// cpu is what this process has used.
+func cpu() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func goTest(root string, args ...string) ([]byte, error) {
+	cmd := exec.Command("go", append([]string{"test"}, args...)...)
+	cmd.Dir = root
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("%v: %w\n%s", args, err, out)
+	}
+	return out, nil
+}
+
+func goBench(root, pkg, name, pattern, what, goal string) error {
+	out, err := goTest(root, "-run", "^$", "-bench", "^Benchmark"+name+"$", pkg)
+	if err != nil {
+		return err
+	}
+	m := regexp.MustCompile(pattern).FindSubmatch(out)
+	if m == nil {
+		return fmt.Errorf("no figure in %s", out)
+	}
+	row(what, string(bytes.Join(m[1:], []byte(", "))), goal)
+	return nil
+}
+
+func ringBytes(root string) error {
+	out, err := goTest(root, "-count=1", "-v", "-run", "TestBytesPerBar", "./streamer/ring")
+	if err != nil {
+		return err
+	}
+	m := regexp.MustCompile(`([0-9.]+) bytes a bar`).FindSubmatch(out)
+	if m == nil {
+		return fmt.Errorf("no figure in %s", out)
+	}
+	row("bytes per bar in the ring, with n and VWAP", string(m[1]), "24")
+	return nil
+}
