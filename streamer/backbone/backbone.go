@@ -83,7 +83,7 @@ func (b *Backbone) open(ctx context.Context, o Options) (err error) {
 		b.guard = startGuard(b.server, barsStream.Name, o.Dir, o.Log)
 		b.bars.room = b.guard.room
 	}
-	b.ticks, err = newTicks(b.ticksConn, names, o.Log)
+	b.ticks, err = newTicks(b.ticksConn, names)
 	return err
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/go-logr/logr"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -26,7 +25,7 @@ type ticks struct {
 	acks  *acks
 }
 
-func newTicks(c *conn, n *names, log logr.Logger) (*ticks, error) {
+func newTicks(c *conn, n *names) (*ticks, error) {
 	a, err := newAcks(c)
 	if err != nil {
 		return nil, fmt.Errorf("open TICKS: %w", err)

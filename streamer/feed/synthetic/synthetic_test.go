@@ -1,0 +1,188 @@
+package synthetic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/marketstream/marketstream/streamer/feed"
+	"github.com/marketstream/marketstream/streamer/market"
+)
+
+var errEnough = errors.New("enough")
+
+// sink keeps the trades of a stretch of event time and ends the run after it.
+type sink struct {
+	until  int64 // ms
+	trades []market.Entry
+	marks  []int64
+	state  []feed.State
+}
+
+func (s *sink) Put(e *market.Entry) error {
+	if e.Kind == market.Mark {
+		s.marks = append(s.marks, e.Time/1e6)
+		if e.Time/1e6 >= s.until {
+			return errEnough
+		}
+		return nil
+	}
+	s.trades = append(s.trades, *e)
+	return nil
+}
+func (s *sink) Flush() error          { return nil }
+func (s *sink) Status(st feed.Status) { s.state = append(s.state, st.State) }
+
+func symbols(names ...string) (out []feed.Symbol) {
+	for i, n := range names {
+		out = append(out, feed.Symbol{Number: uint32(i), Name: n})
+	}
+	return out
+}
+
+const t0 = int64(1_709_640_000_000)
+
+// invent runs a source over [from, until) of event time.
+func invent(t *testing.T, opts Options, from uint64, until int64, names ...string) []market.Entry {
+	t.Helper()
+	opts.Largest, opts.Speed = market.H1, feed.Max
+	s := New(opts)
+	s.SetSymbols(symbols(names...))
+	out := &sink{until: until}
+	if err := s.Run(context.Background(), market.SourcePosition{Offset: from}, 0, out); !errors.Is(err, errEnough) {
+		t.Fatal(err)
+	}
+	return out.trades
+}
+
+func place(ms int64) uint64 { return uint64(ms/stepMs) << stepShift }
+
+// TestReproducible: a seed's first trades are these, on every machine.
+func TestReproducible(t *testing.T) {
+	trades := invent(t, Options{Seed: 1, TicksPerSecond: 20}, place(t0), t0+600, "SPY")
+	var got []string
+	for _, e := range trades[:6] {
+		got = append(got, fmt.Sprint((e.Time-t0*1e6)/1e6, " ", e.Price, " ", e.Size, " ", e.Side))
+	}
+	want := []string{"86 268.37 58 sell", "122 268.4 300 buy", "171 268.36 200 sell", "216 268.39 50 buy", "415 268.38 6 buy", "571 268.37 89 sell"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// TestRestart goes on from every place as the first run did; a symbol that joins changes no other.
+func TestRestart(t *testing.T) {
+	opts := Options{Seed: 4, TicksPerSecond: 30}
+	whole := invent(t, opts, place(t0), t0+2000, "AAA", "BBB")
+	for i := range whole {
+		if i > 0 && whole[i].Offset <= whole[i-1].Offset {
+			t.Fatalf("place %d after %d", whole[i].Offset, whole[i-1].Offset)
+		}
+		got := invent(t, opts, whole[i].Offset, t0+2000, "AAA", "BBB")
+		if d := cmp.Diff(append([]market.Entry{}, whole[i+1:]...), append([]market.Entry{}, got...)); d != "" {
+			t.Fatalf("after %d:\n%s", whole[i].Offset, d)
+		}
+	}
+	count := 0
+	more := invent(t, opts, place(t0), t0+2000, "AAA", "BBB", "CCC")
+	for _, e := range more {
+		if e.Symbol < 2 {
+			w := whole[count]
+			if e.Time != w.Time || e.Price != w.Price || e.Size != w.Size {
+				t.Fatalf("with a third symbol: %+v, was %+v", e, w)
+			}
+			count++
+		}
+	}
+	if count != len(whole) || len(more) == count {
+		t.Errorf("%d of %d", count, len(whole))
+	}
+}
+
+// TestRates: the mean is what was asked for, the day has the shape of a U, a burst is 40
+// times the mean, and every symbol trades every minute.
+func TestRates(t *testing.T) {
+	g := newGenerator(1, "SPY", 20)
+	day := int64(19_700) * stepsInDay
+	var total, midnight, noon, burst int64
+	for step := day; step < day+stepsInDay; step++ {
+		n := g.count(step)
+		total += n
+		burst = max(burst, n)
+		switch hour := step % stepsInDay * stepMs / 3_600_000; hour {
+		case 0:
+			midnight += n
+		case 12:
+			noon += n
+		}
+		if step%600 == 599 {
+			minute := int64(0)
+			for s := step - 599; s <= step; s++ {
+				minute += g.count(s)
+			}
+			if minute == 0 {
+				t.Fatalf("no trade in the minute before step %d", step)
+			}
+		}
+	}
+	mean := float64(total) / 86_400
+	t.Logf("%.2f trades a second; first hour %d, thirteenth %d; most in 100 ms %d", mean, midnight, noon, burst)
+	if mean < 19 || mean > 21.5 {
+		t.Errorf("%.2f trades a second, want 20", mean)
+	}
+	if ratio := float64(midnight) / float64(noon); ratio < 3 || ratio > 4.2 {
+		t.Errorf("the day's ends trade %.1f times its middle", ratio)
+	}
+	if burst < 79 || burst > 81 {
+		t.Errorf("a burst of %d in 100 ms, want 40 × the mean of 2", burst)
+	}
+}
+
+// TestStart begins at a whole timeframe in the past, catches up at once, and then keeps pace.
+func TestStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{Seed: 1, TicksPerSecond: 5, Speed: 2, SeedBars: 50, Largest: market.H1})
+		s.SetSymbols(symbols("SPY"))
+		began := time.Now()
+		out := &sink{until: began.UnixMilli() + 10_000}
+		if err := s.Run(context.Background(), market.SourcePosition{}, 0, out); !errors.Is(err, errEnough) {
+			t.Fatal(err)
+		}
+		if first := out.marks[0]; first%3_600_000 != 0 || first > began.UnixMilli()-50*60_000 || first <= began.UnixMilli()-110*60_000 {
+			t.Errorf("it begins at %d", first)
+		}
+		if took := time.Since(began); took < 4900*time.Millisecond || took > 5100*time.Millisecond {
+			t.Errorf("10 s of event time at twice the pace took %v", took)
+		}
+		if d := cmp.Diff([]feed.State{feed.CatchingUp, feed.Connected}, out.state); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
+func BenchmarkStep(b *testing.B) {
+	r := run{sink: &counter{}}
+	for i := range 100 {
+		r.symbols = append(r.symbols, invented{uint32(i), newGenerator(1, fmt.Sprint("S", i), 20)})
+	}
+	step := t0 / stepMs
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := r.step(step); err != nil {
+			b.Fatal(err)
+		}
+		step++
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(r.sink.(*counter).n), "ns/trade")
+}
+
+type counter struct{ n int }
+
+func (c *counter) Put(*market.Entry) error { c.n++; return nil }
+func (c *counter) Flush() error            { return nil }
+func (c *counter) Status(feed.Status)      {}
