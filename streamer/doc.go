@@ -1,13 +1,13 @@
 // Package streamer is the data plane. It holds no code; this is its map.
 //
-//	 vendor, file or generator                                       browsers
-//	      │                                                             ▲
-//	      ▼                                                             │ Server-Sent Events
-//	   feed ──▶ ingest ──▶ TICKS (backbone)                           stream ◀── microbars, ticks
-//	              │                                                     ▲
-//	              └─▶ bars (fold) ──▶ BARS (backbone) ──▶ engine: view ─┤
-//	                                                                    ├─▶ ring ──▶ history ◀── vendor REST
-//	                                                                    └─▶ coverage
+//	vendor, file or generator                                       browsers
+//	     │                                                             ▲
+//	     ▼                                                             │ Server-Sent Events
+//	  feed ──▶ ingest ──▶ TICKS (backbone)                           stream ◀── microbars, ticks
+//	             │                                                     ▲
+//	             └─▶ bars (fold) ──▶ BARS (backbone) ──▶ engine: view ─┤
+//	                                                                   ├─▶ ring ──▶ history ◀── vendor REST
+//	                                                                   └─▶ coverage
 //
 // Packages, from the values outward:
 //
