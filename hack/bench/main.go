@@ -8,11 +8,13 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -20,6 +22,20 @@ import (
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == "clients" {
 		clients(os.Args[2:])
+		return
+	}
+	if len(os.Args) > 1 && (os.Args[1] == "streams" || os.Args[1] == "history") {
+		step := historyFromRing
+		if os.Args[1] == "streams" {
+			step = func() error {
+				n, err := strconv.Atoi(os.Args[2])
+				return errors.Join(err, streams(n))
+			}
+		}
+		if err := step(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
 		return
 	}
 	root := flag.String("root", "../..", "the project")
@@ -36,14 +52,25 @@ func main() {
 		func() error {
 			return goBench(*root, "./streamer/ingest", "Close20000/synced", `([0-9.]+) cpu-ms/close`, "CPU ms for a close of 20,000 bars, synced", "10")
 		},
-		func() error { return streams(*n) },
-		historyFromRing,
+		func() error { return apart("streams", fmt.Sprint(*n)) },
+		func() error { return apart("history") },
 	} {
 		if err := step(); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)
 			os.Exit(1)
 		}
 	}
+}
+
+// apart measures in a process of its own, whose memory and CPU are nothing else's.
+func apart(args ...string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.Command(self, args...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run()
 }
 
 func row(what, figure, goal string) { fmt.Printf("%-58s %14s   %s\n", what, figure, goal) }

@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -67,7 +69,7 @@ func (c counts) TailBytes(int)                       {}
 func streams(n int) error {
 	table := &market.SymbolTable{}
 	cfg := stream.Config{Source: "bench", Timeframes: []market.Timeframe{market.M1}, MicrobarInterval: 250 * time.Millisecond,
-		FlushInterval: 100 * time.Millisecond, HeartbeatInterval: 15 * time.Second, MaxConnections: 2 * n, MaxSymbolsPerConnection: 200}
+		FlushInterval: 100 * time.Millisecond, HeartbeatInterval: 15 * time.Second, MaxConnections: 10 * n, MaxSymbolsPerConnection: 200}
 	for i := range symbols {
 		cfg.Symbols = append(cfg.Symbols, stream.SymbolConfig{Number: table.Intern(symbol(i)), Name: symbol(i), Ticks: stream.TicksEnabled, BufferCapacity: 1000})
 	}
@@ -84,13 +86,18 @@ func streams(n int) error {
 		hub.Close()
 		_ = server.Close()
 	}()
+	for _, per := range []int{1, perClient} {
+		bytes, err := idle(l.Addr().String(), n, per)
+		if err != nil {
+			return err
+		}
+		row(fmt.Sprintf("user memory per idle connection of %d symbols, bytes", per), strconv.Itoa(bytes), strconv.Itoa(1024+80*(per-1)))
+	}
 	for _, run := range []struct {
 		events, what, goal string
 		per                int
 		say                func(i int, now time.Time)
 	}{
-		{"bar", "", "", 1, nil},
-		{"bar", "", "", perClient, nil},
 		{"microbar", "microbar deliveries per CPU-second, 250 ms beat", "700000", perClient, func(i int, now time.Time) {
 			b := market.Bar{Timeframe: market.M1, StartMs: now.UnixMilli(), EndMs: now.UnixMilli() + 60_000, Open: 58_010, High: 58_090, Low: 58_005, Close: 58_060 + int64(i%7), PriceScale: 2, Volume: market.Int128From(120_340)}
 			hub.State(&market.State{Symbol: uint32(i), TsMs: now.UnixMilli(), Micro: b})
@@ -99,14 +106,9 @@ func streams(n int) error {
 			hub.Tick(&market.Entry{Kind: market.Trade, Symbol: uint32(i), Time: now.UnixNano(), Side: market.SideBuy, Price: market.Decimal{Coef: 58_011, Scale: 2}, Size: market.Decimal{Coef: 100}})
 		}},
 	} {
-		before := memory()
-		used, rep, idle, err := measure(hub, l.Addr().String(), n, run.per, run.events, run.say)
+		used, rep, err := measure(hub, l.Addr().String(), n, run.per, run.events, run.say)
 		if err != nil {
 			return err
-		}
-		if run.say == nil {
-			row(fmt.Sprintf("bytes per idle connection of %d symbols", run.per), strconv.Itoa((idle-before)/n), map[int]string{1: "1024", perClient: strconv.Itoa(1024 + 80*(perClient-1))}[run.per])
-			continue
 		}
 		row(run.what, fmt.Sprintf("%.0f", float64(rep.Events)/used.Seconds()), run.goal)
 		row("  trade → client p50, p99 in ms", fmt.Sprintf("%.0f, %.0f", rep.P50, rep.P99), "")
@@ -115,52 +117,87 @@ func streams(n int) error {
 	return nil
 }
 
-// measure connects clients in a process of their own and says states or ticks for a while.
-func measure(hub *stream.Hub, addr string, n, per int, events string, say func(int, time.Time)) (used time.Duration, rep report, idle int, err error) {
+// crowd is clients in a process of their own.
+type crowd struct {
+	cmd   *exec.Cmd
+	in    io.Closer
+	lines *bufio.Reader
+}
+
+// connectCrowd returns once all are connected.
+func connectCrowd(addr string, n, per int, events string) (*crowd, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return 0, rep, 0, err
+		return nil, err
 	}
-	cmd := exec.Command(self, "clients", "-addr", addr, "-n", strconv.Itoa(n), "-per", strconv.Itoa(per), "-events", events)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
+	c := &crowd{cmd: exec.Command(self, "clients", "-addr", addr, "-n", strconv.Itoa(n), "-per", strconv.Itoa(per), "-events", events)}
+	c.cmd.Stderr = os.Stderr
+	if c.in, err = c.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := c.cmd.StdoutPipe()
 	if err != nil {
-		return 0, rep, 0, err
+		return nil, err
 	}
-	out, err := cmd.StdoutPipe()
+	if err := c.cmd.Start(); err != nil {
+		return nil, err
+	}
+	c.lines = bufio.NewReader(out)
+	if _, err := c.lines.ReadString('\n'); err != nil {
+		return nil, fmt.Errorf("the clients: %w", err)
+	}
+	return c, nil
+}
+
+// end ends the clients and returns what they counted.
+func (c *crowd) end() (rep report, err error) {
+	_ = c.in.Close()
+	if err := json.NewDecoder(c.lines).Decode(&rep); err != nil {
+		return rep, err
+	}
+	return rep, c.cmd.Wait()
+}
+
+// idle is what a connection more costs: the first ones are there before, so that what is
+// allocated once is no client's.
+func idle(addr string, n, per int) (int, error) {
+	first, err := connectCrowd(addr, n, per, "bar")
 	if err != nil {
-		return 0, rep, 0, err
+		return 0, err
 	}
-	if err := cmd.Start(); err != nil {
-		return 0, rep, 0, err
+	before := memory()
+	more, err := connectCrowd(addr, 2*n, per, "bar")
+	if err != nil {
+		return 0, err
 	}
-	lines := bufio.NewReader(out)
-	if _, err := lines.ReadString('\n'); err != nil { // all are connected
-		return 0, rep, 0, fmt.Errorf("the clients: %w", err)
-	}
-	idle = memory()
-	if say != nil {
-		before := cpu()
-		tick := time.NewTicker(time.Second / rate / 25) // states are spread over the interval
-		for k := 0; k < int(lasting.Seconds())*rate*25; k++ {
-			now := <-tick.C
-			for i := k % 25; i < symbols; i += 25 {
-				say(i, now)
-			}
-		}
-		tick.Stop()
-		time.Sleep(500 * time.Millisecond) // the last beat
-		used = cpu() - before
-	}
-	_ = in.Close() // ends them
-	if err := json.NewDecoder(lines).Decode(&rep); err != nil {
-		return 0, rep, 0, err
-	}
-	err = cmd.Wait()
-	for hub.Connections() > 0 && err == nil { // noticed at heartbeats
+	after := memory()
+	_, err = more.end()
+	_, err2 := first.end()
+	return (after - before) / (2 * n), errors.Join(err, err2)
+}
+
+// measure connects clients and says states or ticks for a while.
+func measure(hub *stream.Hub, addr string, n, per int, events string, say func(int, time.Time)) (used time.Duration, rep report, err error) {
+	for hub.Connections() > 0 { // those of the last run are noticed at their heartbeats
 		time.Sleep(50 * time.Millisecond)
 	}
-	return used, rep, idle, err
+	c, err := connectCrowd(addr, n, per, events)
+	if err != nil {
+		return 0, rep, err
+	}
+	before := cpu()
+	tick := time.NewTicker(time.Second / rate / 25) // states are spread over the interval
+	for k := 0; k < int(lasting.Seconds())*rate*25; k++ {
+		now := <-tick.C
+		for i := k % 25; i < symbols; i += 25 {
+			say(i, now)
+		}
+	}
+	tick.Stop()
+	time.Sleep(500 * time.Millisecond) // the last beat
+	used = cpu() - before
+	rep, err = c.end()
+	return used, rep, err
 }
 
 // memory is the proportional share of this process's memory, in bytes.

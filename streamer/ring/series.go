@@ -156,10 +156,10 @@ func (s *series) read(q Query, dst []market.Bar) ([]market.Bar, Info) {
 		end--
 	}
 	// Chunks are decoded from the newest back; again from further back where voids took the room.
-	begin, from := len(dst), end
+	begin := len(dst)
 	for need := q.Limit; ; need *= 2 {
 		dst = dst[:begin]
-		from = s.chunkFor(q, end, need)
+		from := s.chunkFor(q, end, need)
 		for i := from; i < end; i++ {
 			at := len(dst)
 			dst = s.chunks[i].decode(dst, s.tf)
