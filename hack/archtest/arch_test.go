@@ -2,12 +2,12 @@
 package archtest
 
 import (
-	"bufio"
 	"fmt"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -22,31 +22,42 @@ const module = "github.com/marketstream/marketstream/"
 type rule struct {
 	from   string // a package, or a tree that ends in /...
 	not    []string
-	except []string
+	except []string // what may be imported all the same
+	spared []string // packages that the rule does not bind
 	reason string
 }
 
+// kube is what talks to a Kubernetes API.
+var kube = []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime"}
+
 // rules are those of docs: one line each, with its reason.
 var rules = []rule{
-	{"streamer/market", []string{"ours"}, nil, "values must be usable everywhere"},
-	{"streamer/logs", []string{"ours"}, []string{"streamer/market"}, "the bytes of the logs depend on values alone"},
-	{"streamer/bars", []string{"ours", "net", "os", "time"}, []string{"streamer/market"}, "the fold is pure: no clock, no disk, no network"},
-	{"streamer/ring", []string{"ours"}, []string{"streamer/market"}, "closed bars in memory depend on values alone"},
-	{"streamer/feed/...", []string{"ours"}, []string{"streamer/market", "streamer/feed"}, "a feed knows neither logs nor bars"},
-	{"streamer/stream", []string{"ours"}, []string{"streamer/market", "streamer/logs"}, "streams read a log through a small interface"},
-	{"streamer/history", []string{"ours"}, []string{"streamer/market", "streamer/logs", "streamer/ring"}, "history reads rings and a log through small interfaces"},
-	{"streamer/ingest", []string{"ours"}, []string{"streamer/market", "streamer/logs", "streamer/bars", "streamer/feed", "streamer/metrics"}, "ingest knows the logs as interfaces"},
-	{"streamer/backbone", []string{"ours"}, []string{"streamer/market", "streamer/logs"}, "the backbone stores bytes"},
-	{"...", []string{"streamer/engine"}, []string{"cmd/marketstream"}, "nothing builds on the wiring"},
-	{"...", []string{"github.com/nats-io/"}, []string{"streamer/backbone"}, "NATS is a detail of the backbone"},
-	{"streamer/...", []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime"}, nil, "the data plane has no Kubernetes API access"},
-	{"api/...", []string{"k8s.io/client-go", "sigs.k8s.io/controller-runtime"}, []string{"api/v1alpha1/applyconfiguration/..."}, "the API types must not bring client-go into the streamer"},
-	{"...", []string{module + "api/v1alpha1/applyconfiguration"}, []string{"controllers/...", "api/v1alpha1/applyconfiguration/..."}, "apply configurations are the controllers' alone"},
-	{"controllers/...", []string{"streamer"}, []string{"streamer/market"}, "the control plane knows the data plane by its reports"},
-	{"controllers/desired", []string{"net", "os", "time"}, nil, "builders are pure"},
-	{"controllers/rollout", []string{"net", "os", "time"}, nil, "decisions are pure"},
-	{"controllers/conditions", []string{"net", "os", "time"}, nil, "conditions are pure"},
+	{"streamer/market", []string{"ours", "net", "os"}, nil, nil, "values must be usable everywhere"},
+	{"streamer/logs", []string{"ours", "net", "os"}, []string{"streamer/market"}, nil, "the bytes of the logs depend on values alone"},
+	{"streamer/bars", []string{"ours", "net", "os", "time"}, []string{"streamer/market"}, nil, "the fold is pure: no clock, no disk, no network"},
+	{"streamer/ring", []string{"ours", "net", "os"}, []string{"streamer/market"}, nil, "closed bars in memory depend on values alone"},
+	{"streamer/feed/...", []string{"ours"}, []string{"streamer/market", "streamer/feed"}, nil, "a feed knows neither logs nor bars, nor another vendor's protocol"},
+	{"streamer/stream", []string{"ours"}, []string{"streamer/market", "streamer/logs"}, nil, "streams read a log through a small interface"},
+	{"streamer/history", []string{"ours"}, []string{"streamer/market", "streamer/logs", "streamer/ring"}, nil, "history reads rings and a log through small interfaces"},
+	{"streamer/ingest", []string{"ours"}, []string{"streamer/market", "streamer/logs", "streamer/bars", "streamer/feed", "streamer/metrics"}, nil, "ingest knows the logs as interfaces"},
+	{"streamer/backbone", []string{"ours"}, []string{"streamer/market", "streamer/logs"}, nil, "the backbone stores bytes"},
+	{"api/podreport", []string{"ours"}, nil, nil, "both planes import it, so it imports neither"},
+	{"...", []string{"streamer/engine"}, nil, []string{"cmd/marketstream"}, "nothing builds on the wiring"},
+	{"...", []string{"github.com/nats-io/"}, nil, []string{"streamer/backbone"}, "NATS is a detail of the backbone"},
+	{"streamer/...", kube, nil, nil, "the data plane has no Kubernetes API access"},
+	{"api/...", kube, nil, []string{"api/v1alpha1/applyconfiguration/..."}, "the API types must not bring client-go into the streamer"},
+	{"controllers/...", kube, []string{"k8s.io/client-go/applyconfigurations"}, []string{"controllers/marketstream"}, "one package alone talks to the Kubernetes API"},
+	{"controllers/rollout", kube, nil, nil, "decisions need no client, nor its types"},
+	{"controllers/conditions", kube, nil, nil, "conditions need no client, nor its types"},
+	{"...", []string{"api/v1alpha1/applyconfiguration"}, nil, []string{"controllers/...", "api/v1alpha1/applyconfiguration/..."}, "apply configurations are the controllers' alone"},
+	{"controllers/...", []string{"streamer"}, []string{"streamer/market"}, nil, "the control plane knows the data plane by its reports"},
+	{"controllers/desired", []string{"net", "os", "time"}, nil, nil, "builders are pure"},
+	{"controllers/rollout", []string{"net", "os", "time"}, nil, nil, "decisions are pure"},
+	{"controllers/conditions", []string{"net", "os", "time"}, nil, nil, "conditions are pure"},
 }
+
+// kubeFiles are the files of cmd that may import a Kubernetes client: they start what holds it.
+var kubeFiles = []string{"cmd/marketstream/operator.go", "cmd/kubectl-marketstream/"}
 
 // matches reports whether a package lies in a tree: "a/b", "a/...", "...".
 func matches(tree, pkg string) bool {
@@ -59,25 +70,30 @@ func matches(tree, pkg string) bool {
 	return tree == pkg
 }
 
-// broken says which rule an import of a package breaks, or "".
-func broken(pkg, imported string) string {
+// within reports whether an import lies at or below a path; one that ends in / is a prefix.
+func within(path, imported string) bool {
+	return imported == path || strings.HasPrefix(imported, strings.TrimSuffix(path, "/")+"/")
+}
+
+// broken says which rule an import by a file breaks, or "".
+func broken(file, imported string) string {
+	pkg := filepath.ToSlash(filepath.Dir(file))
+	own, ours := strings.CutPrefix(imported, module)
+	if own == pkg {
+		return ""
+	}
+	if strings.HasPrefix(file, "cmd/") && !slices.ContainsFunc(kubeFiles, func(k string) bool { return strings.HasPrefix(file, k) }) &&
+		slices.ContainsFunc(kube, func(k string) bool { return within(k, imported) }) {
+		return fmt.Sprintf("%s imports %s: only what starts the operator knows a client", file, imported)
+	}
 	for _, r := range rules {
-		if !matches(r.from, pkg) {
-			continue
-		}
-		own, ours := strings.CutPrefix(imported, module)
+		binds := matches(r.from, pkg) && !slices.ContainsFunc(r.spared, func(s string) bool { return matches(s, pkg) })
 		forbidden := slices.ContainsFunc(r.not, func(n string) bool {
-			switch {
-			case n == "ours":
-				return ours
-			case ours:
-				return own == n || strings.HasPrefix(own, n+"/") || strings.HasPrefix(imported, n)
-			}
-			return imported == n || strings.HasPrefix(imported, n+"/") || strings.HasSuffix(n, "/") && strings.HasPrefix(imported, n)
+			return n == "ours" && ours || ours && within(n, own) || !ours && within(n, imported)
 		})
-		excepted := slices.ContainsFunc(r.except, func(e string) bool { return ours && matches(e, own) || matches(e, pkg) })
-		if forbidden && !excepted && own != pkg {
-			return fmt.Sprintf("%s imports %s: %s", pkg, imported, r.reason)
+		excepted := slices.ContainsFunc(r.except, func(e string) bool { return ours && e == own || !ours && within(e, imported) })
+		if binds && forbidden && !excepted {
+			return fmt.Sprintf("%s imports %s: %s", file, imported, r.reason)
 		}
 	}
 	return ""
@@ -89,6 +105,22 @@ func TestRulesCanFail(t *testing.T) {
 		pkg, imported string
 		want          bool
 	}{
+		{"streamer/feed", module + "streamer/bars", true},
+		{"streamer/feed/kraken", module + "streamer/feed/polygon", true},
+		{"streamer/market", "net/http", true},
+		{"streamer/market", "netip.example/x", false},
+		{"controllers/rollout", "sigs.k8s.io/controller-runtime/pkg/client", true},
+		{"controllers/rollout", "k8s.io/client-go/applyconfigurations/core/v1", true},
+		{"controllers/desired", "k8s.io/client-go/kubernetes", true},
+		{"controllers/desired", "k8s.io/client-go/applyconfigurations/core/v1", false},
+		{"controllers/marketstream", "sigs.k8s.io/controller-runtime/pkg/client", false},
+		{"controllers/desired", module + "streamer/market", false},
+		{"controllers/desired", module + "api/v1alpha1/applyconfiguration/api/v1alpha1", false},
+		{"cmd/marketstream", "k8s.io/client-go/kubernetes", true},
+		{"api/podreport", module + "streamer/market", true},
+		{"api/v1alpha1", "k8s.io/client-go/kubernetes", true},
+		{"streamer/metrics", module + "api/v1alpha1/applyconfiguration/api/v1alpha1", true},
+		{"hack/bench", "github.com/nats-io/nats.go", true},
 		{"streamer/market", module + "streamer/logs", true},
 		{"streamer/bars", module + "streamer/market", false},
 		{"streamer/bars", "time", true},
@@ -104,9 +136,12 @@ func TestRulesCanFail(t *testing.T) {
 		{"controllers/desired", "os", true},
 		{"controllers/marketstream", module + "streamer/ring", true},
 	} {
-		if got := broken(c.pkg, c.imported); (got != "") != c.want {
+		if got := broken(c.pkg+"/x.go", c.imported); (got != "") != c.want {
 			t.Errorf("%s imports %s: %q", c.pkg, c.imported, got)
 		}
+	}
+	if got := broken("cmd/marketstream/operator.go", "k8s.io/client-go/rest"); got != "" {
+		t.Errorf("the operator's file is refused a client: %s", got)
 	}
 }
 
@@ -149,10 +184,7 @@ func TestImports(t *testing.T) {
 		for _, i := range f.Imports {
 			imported, _ := strconv.Unquote(i.Path.Value)
 			seen++
-			if imported == "time" && strings.HasPrefix(path, "streamer/bars/") {
-				t.Errorf("%s imports time: the fold is pure", path)
-			}
-			if s := broken(filepath.ToSlash(filepath.Dir(path)), imported); s != "" {
+			if s := broken(path, imported); s != "" {
 				t.Error(s)
 			}
 		}
@@ -169,50 +201,159 @@ var (
 	places     = regexp.MustCompile(`(^|[\s"'=(])/(ro` + `ot|wo` + `rk|ho` + `me)/\w`)
 )
 
+// hosts are package registries; a file that names one works in one place only.
+var hosts = regexp.MustCompile(`(proxy\.golang|registry\.npm|deb\.deb` + `ian|pypi|crates)\.(org|io|js\.org)`)
+
+// source is what the habits look at in one Go file.
+type source struct {
+	path, text string
+	name       string // of the package
+}
+
+// habits says what is wrong with a Go file.
+func habits(s source) (wrong []string) {
+	say := func(line int, what string) { wrong = append(wrong, fmt.Sprintf("%s:%d: %s", s.path, line, what)) }
+	if badPackage.MatchString(s.name) {
+		say(1, "package "+s.name+": name the thing")
+	}
+	lines := strings.Split(strings.TrimSuffix(s.text, "\n"), "\n")
+	generated := slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, "// Code generated") })
+	for i, l := range lines {
+		if badLine.MatchString(l) {
+			say(i+1, "a promise: do it now or say so in the closing note")
+		}
+		if sleeps.MatchString(l) && (strings.HasSuffix(s.path, "_test.go") || strings.HasPrefix(s.path, "controllers/")) {
+			say(i+1, "sleeping is no way to wait: slow on a good day, red on a bad one")
+		}
+	}
+	if len(lines) > 600 && !generated {
+		say(601, fmt.Sprintf("%d lines; at most 600", len(lines)))
+	}
+	return wrong
+}
+
+// located says which lines of a text file name a place of one machine or a registry.
+func located(path, text string) (wrong []string) {
+	for i, l := range strings.Split(text, "\n") {
+		if places.MatchString(l) {
+			wrong = append(wrong, fmt.Sprintf("%s:%d: a path of one machine", path, i+1))
+		}
+		if hosts.MatchString(l) {
+			wrong = append(wrong, fmt.Sprintf("%s:%d: a registry's host", path, i+1))
+		}
+	}
+	return wrong
+}
+
 // TestHabits holds files against the habits that can be checked by looking.
 func TestHabits(t *testing.T) {
-	documented, packages := map[string]bool{}, map[string]string{}
+	documented, seen := map[string]bool{}, map[string]bool{}
 	goFiles(t, func(path string) {
-		dir := filepath.Dir(path)
 		f, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", path), nil, parser.ParseComments|parser.PackageClauseOnly)
 		if err != nil {
 			t.Fatal(err)
 		}
-		name := f.Name.Name
-		if badPackage.MatchString(name) {
-			t.Errorf("%s: package %s: name the thing", path, name)
-		}
-		file, err := os.Open(filepath.Join("..", "..", path))
+		text, err := os.ReadFile(filepath.Join("..", "..", path))
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = file.Close() }()
-		lines, generated := 0, false
-		for in := bufio.NewScanner(file); in.Scan(); {
-			lines++
-			text := in.Text()
-			generated = generated || strings.HasPrefix(text, "// Code generated")
-			if badLine.MatchString(text) {
-				t.Errorf("%s:%d: a promise: do it now or say so in the closing note", path, lines)
-			}
-			if sleeps.MatchString(text) && (strings.HasSuffix(path, "_test.go") || strings.HasPrefix(path, "controllers/")) {
-				t.Errorf("%s:%d: sleeping is no way to wait: slow on a good day, red on a bad one", path, lines)
-			}
-			if places.MatchString(text) {
-				t.Errorf("%s:%d: a path of one machine", path, lines)
-			}
+		for _, w := range habits(source{path, string(text), f.Name.Name}) {
+			t.Error(w)
 		}
-		if lines > 600 && !generated {
-			t.Errorf("%s has %d lines; at most 600", path, lines)
+		dir := filepath.ToSlash(filepath.Dir(path))
+		if strings.HasSuffix(path, "_test.go") || strings.Contains(string(text), "// Code generated") {
+			return
 		}
-		if !strings.HasSuffix(path, "_test.go") && !generated {
-			packages[dir] = path
-			documented[dir] = documented[dir] || f.Doc != nil
+		seen[dir] = true
+		if f.Doc != nil && (!strings.HasPrefix(dir, "streamer") || filepath.Base(path) == "doc.go") {
+			documented[dir] = true
 		}
 	})
-	for dir := range packages {
+	for dir := range seen {
 		if !documented[dir] {
-			t.Errorf("%s: no package comment", dir)
+			t.Errorf("%s: no package comment (in doc.go, in streamer)", dir)
 		}
+	}
+}
+
+// TestPlaces looks at every text file that git would keep.
+func TestPlaces(t *testing.T) {
+	root := filepath.Join("..", "..")
+	out, err := exec.Command("git", "-C", root, "ls-files", "-z", "-co", "--exclude-standard").Output()
+	if err != nil {
+		t.Skip("no git, or no repository: ", err)
+	}
+	n := 0
+	for _, path := range strings.Split(strings.TrimSuffix(string(out), "\x00"), "\x00") {
+		text, err := os.ReadFile(filepath.Join(root, path))
+		if err != nil || slices.Contains(text, 0) {
+			continue // removed in the work tree, or no text
+		}
+		n++
+		for _, w := range located(path, string(text)) {
+			t.Error(w)
+		}
+	}
+	if n < 50 {
+		t.Errorf("only %d files were looked at", n)
+	}
+}
+
+// TestDataPlaneDependencies: what a rule on imports can't see, a client that comes by way of a dependency.
+func TestDataPlaneDependencies(t *testing.T) {
+	cmd := exec.Command("go", "list", "-deps", "./streamer/...", "./api/podreport", "./api/v1alpha1")
+	cmd.Dir = filepath.Join("..", "..")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := strings.Fields(string(out))
+	if len(deps) < 100 {
+		t.Errorf("only %d dependencies were looked at", len(deps))
+	}
+	for _, w := range clients(deps) {
+		t.Errorf("the data plane depends on %s: it has no Kubernetes API access", w)
+	}
+}
+
+// clients are the packages that talk to a Kubernetes API.
+func clients(deps []string) (found []string) {
+	for _, d := range deps {
+		if slices.ContainsFunc(kube, func(k string) bool { return within(k, d) }) {
+			found = append(found, d)
+		}
+	}
+	return found
+}
+
+// TestHabitsCanFail: each check finds what it is for, and only that.
+func TestHabitsCanFail(t *testing.T) {
+	sleep := "\ttime.Sle" + "ep(1)\n"
+	for _, c := range []struct {
+		s    source
+		want int
+	}{
+		{source{path: "streamer/x/x.go", text: "package x\n", name: "x"}, 0},
+		{source{path: "streamer/utils/x.go", text: "package utils\n", name: "utils"}, 1},
+		{source{path: "streamer/x/x.go", text: "// TO" + "DO later\n", name: "x"}, 1},
+		{source{path: "streamer/x/x_test.go", text: sleep, name: "x"}, 1},
+		{source{path: "controllers/x/x.go", text: sleep, name: "x"}, 1},
+		{source{path: "streamer/x/x.go", text: sleep, name: "x"}, 0},
+		{source{path: "streamer/x/x.go", text: strings.Repeat("\n", 601), name: "x"}, 1},
+		{source{path: "streamer/x/x.go", text: "// Code generated\n" + strings.Repeat("\n", 601), name: "x"}, 0},
+	} {
+		if got := habits(c.s); len(got) != c.want {
+			t.Errorf("%s: %q", c.s.path, got)
+		}
+	}
+	for text, want := range map[string]int{
+		"see /wo" + "rk/main": 1, "a /network": 0, "https://proxy.golang" + ".org": 1, "GOPROXY=off": 0,
+	} {
+		if got := located("README.md", text); len(got) != want {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+	if got := clients([]string{"k8s.io/client-go/rest", "k8s.io/client-gopher", "os"}); len(got) != 1 {
+		t.Errorf("clients: %q", got)
 	}
 }
