@@ -59,6 +59,20 @@ func (t *ticks) Read(ctx context.Context, partition int, fn func(data []byte) er
 	return t.read(ctx, 1, t.names.ticks[partition], func(_ uint64, m jetstream.Msg) error { return fn(m.Data()) })
 }
 
+// Last implements logs.Ticks.
+func (t *ticks) Last(ctx context.Context, partition int) ([]byte, error) {
+	if err := checkPartition(partition); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	m, err := t.handle().GetLastMsgForSubject(ctx, t.names.ticks[partition])
+	if err != nil {
+		return nil, fmt.Errorf("last of %s: %w", t.names.ticks[partition], gone(err))
+	}
+	return m.Data, nil
+}
+
 // Subscribe implements logs.Ticks.
 func (t *ticks) Subscribe(partition int, fn func(data []byte)) (unsubscribe func(), err error) {
 	if err := checkPartition(partition); err != nil {

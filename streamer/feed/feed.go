@@ -9,28 +9,30 @@ import (
 	"github.com/marketstream/marketstream/streamer/market"
 )
 
-// Source is one feed.
+// Source is one feed. One Run at a time; SetSymbols may be called from any goroutine.
 type Source interface {
 	// Run says what the source has after from, until ctx ends (it returns ctx's error), the
-	// source ends (a Mark with market.EndOfFeed, then nil), a Put fails (that error) or the
-	// source cannot go on. What lies at or before said was said before a restart and is not
-	// paced.
+	// source ends (a Mark with market.EndOfFeed, then nil), the sink fails (that error, and no
+	// status) or the source cannot go on (its error, after a status Failed that says why).
+	// What lies at or before said was said before a restart and is not paced.
 	Run(ctx context.Context, from market.SourcePosition, said uint64, sink Sink) error
-	// SetSymbols replaces the carried symbols. Call it before Run.
+	// SetSymbols replaces the carried symbols. A Run takes them up with its next trade, or
+	// step of 100 ms; what it says from there on is what a Run that began there would say.
 	SetSymbols(symbols []Symbol)
 	// Close releases what the source holds open, after Run has returned.
 	Close() error
 }
 
-// Symbol is a carried symbol; Number is its process-wide number.
+// Symbol is a carried symbol. Names match whatever the case of their ASCII letters.
 type Symbol struct {
-	Number uint32
+	Number uint32 // process-wide, of market.SymbolTable
 	Name   string
 }
 
 // Sink takes what a source says. One goroutine uses it.
 type Sink interface {
 	// Put takes one entry; e is the caller's again at return. It blocks while the sink is full.
+	// An error is for good: the source passes it on and says no more.
 	Put(e *market.Entry) error
 	// Flush asks that what was put be passed on: the source is going to wait.
 	Flush() error
@@ -49,9 +51,13 @@ const (
 	Silent
 	Ended
 	Failed
+	// Disconnected: the connection is lost; the source tries again.
+	Disconnected
+	// Limited: the account allows no further connection; the source waits a minute and more before it tries again.
+	Limited
 )
 
-var states = [...]string{"connecting", "catching_up", "connected", "silent", "ended", "failed"}
+var states = [...]string{"connecting", "catching_up", "connected", "silent", "ended", "failed", "disconnected", "limited"}
 
 // String is the state on the wire.
 func (s State) String() string { return states[int(s)%len(states)] }
@@ -61,6 +67,10 @@ type Status struct {
 	State  State
 	Reason string
 }
+
+// MaxTime is the latest event time that a source may say, in Unix ns: in the year 2116, far
+// enough from the end of 63 bits that sums of two times fit.
+const MaxTime = int64(1) << 62
 
 // Speed is how fast event time passes: a factor of real time, or [Max].
 type Speed float64
@@ -74,8 +84,19 @@ func ParseSpeed(text string) (Speed, error) {
 		return Max, nil
 	}
 	f, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(f >= 0.001 && f <= 1e6) {
+	if err != nil || !plainNumber(text) || !(f >= 0.001 && f <= 1e6) {
 		return 0, fmt.Errorf("speed %q: want a number from 0.001 to 1000000 (times the recorded pace), or Max", text)
 	}
 	return Speed(f), nil
+}
+
+// plainNumber reports whether text has digits and points alone: ParseFloat reads "1e3",
+// "0x1p4" and "1_0" too, which the API's schema refuses.
+func plainNumber(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c != '.' && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
 }

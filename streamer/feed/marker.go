@@ -5,17 +5,20 @@ import "github.com/marketstream/marketstream/streamer/market"
 // StepNs is the step of event time at which replay and synthetic move the watermark.
 const StepNs = int64(100e6)
 
-// Marker moves a watermark at whole steps of event time, so that what closes, and when,
-// depends on the source alone.
+// Marker is the watermark of a source that takes it from event time alone: the highest
+// event time so far, less what is not a whole step. It says each new one before the entry
+// that reaches it, so what closes, and at which entry, depends on the source alone.
+// The zero value has seen nothing.
 type Marker struct {
-	step int64 // the watermark in steps; 0: none yet
-	last uint64
+	next int64  // the first event time that moves the watermark
+	last uint64 // offset of the last entry that was seen
+	mark market.Entry
 }
 
-// Put puts a trade, and before it a Mark if the trade's time reaches another step.
+// Put puts a trade, and before it a Mark if the trade's time moves the watermark.
 func (m *Marker) Put(sink Sink, e *market.Entry) error {
-	if step := e.Time / StepNs; step > m.step {
-		if err := m.Mark(sink, step); err != nil {
+	if e.Time >= m.next {
+		if err := m.move(sink, e.Time); err != nil {
 			return err
 		}
 	}
@@ -23,16 +26,41 @@ func (m *Marker) Put(sink Sink, e *market.Entry) error {
 	return sink.Put(e)
 }
 
-// Mark moves the watermark to a step.
-func (m *Marker) Mark(sink Sink, step int64) error {
-	if step <= m.step {
-		return nil
+// Moves reports whether an entry of event time ns would move the watermark.
+func (m *Marker) Moves(ns int64) bool { return ns >= m.next }
+
+// Pass sees an entry that is not said, a trade in a symbol that is not carried: event time
+// passes for it too, so that which symbols are carried changes no watermark.
+func (m *Marker) Pass(sink Sink, ns int64, offset uint64) error {
+	if ns >= m.next {
+		if err := m.move(sink, ns); err != nil {
+			return err
+		}
 	}
-	m.step = step
-	return sink.Put(&market.Entry{Kind: market.Mark, Symbol: market.AllSymbols, Time: step * StepNs, Offset: m.last})
+	m.last = offset
+	return nil
+}
+
+// Skip sees an entry at or before the place where a restarted source goes on, and says
+// nothing: the marks that follow are then those of the first run.
+func (m *Marker) Skip(ns int64, offset uint64) {
+	if ns >= m.next {
+		m.next = ns - ns%StepNs + StepNs
+	}
+	m.last = offset
 }
 
 // End puts the watermark of a source that has ended.
-func (m *Marker) End(sink Sink) error {
-	return sink.Put(&market.Entry{Kind: market.Mark, Symbol: market.AllSymbols, Time: market.EndOfFeed * 1e6, Offset: m.last})
+func (m *Marker) End(sink Sink) error { return m.put(sink, market.EndOfFeed*1e6) }
+
+func (m *Marker) move(sink Sink, ns int64) error {
+	ns -= ns % StepNs
+	m.next = ns + StepNs
+	return m.put(sink, ns)
+}
+
+// put reuses one entry: an escaping one would allocate at each step.
+func (m *Marker) put(sink Sink, ns int64) error {
+	m.mark = market.Entry{Kind: market.Mark, Symbol: market.AllSymbols, Time: ns, Offset: m.last}
+	return sink.Put(&m.mark)
 }

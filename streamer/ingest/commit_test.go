@@ -86,6 +86,7 @@ type noTicks struct{}
 
 func (noTicks) Publish(context.Context, int, []byte) (logs.Ack, error)         { return done{}, nil }
 func (noTicks) Read(context.Context, int, func([]byte) error) error            { return nil }
+func (noTicks) Last(context.Context, int) ([]byte, error)                      { return nil, logs.ErrGone }
 func (noTicks) Subscribe(int, func([]byte)) (func(), error)                    { return func() {}, nil }
 func (noTicks) PublishState(int, []byte) error                                 { return nil }
 func (noTicks) SubscribeState(int, func([]byte)) (unsubscribe func(), e error) { return func() {}, nil }

@@ -58,3 +58,41 @@ type Log interface {
 
 // ErrRewound says that the log ends before an entry that was read from it: its end was lost.
 var ErrRewound = errors.New("the log was rewound")
+
+// KeyValue is one entry of a [Registry].
+type KeyValue struct {
+	Key      string
+	Revision uint64 // rises with every change of any key
+	Value    []byte // the reader's to keep; nil if Deleted
+	Deleted  bool
+}
+
+// Registry is what the processes of one stream share besides the logs: small values under
+// keys of a–z, 0–9, '-' and '.', each with a revision. It holds leases, the counter of
+// fencing tokens and what draining pods announce. Its methods may be called at the same time.
+type Registry interface {
+	// Put stores value under key if the key's revision is expect (0: it is not there, never was
+	// or was deleted) and returns the new one. ErrConflict says that nothing was stored,
+	// ErrUnavailable that one has to look (Get).
+	Put(ctx context.Context, key string, expect uint64, value []byte) (revision uint64, err error)
+	// Delete removes key if its revision is expect; errors as Put.
+	Delete(ctx context.Context, key string, expect uint64) error
+	// Get returns a key, asked of the leader; ErrGone if it is not there.
+	Get(ctx context.Context, key string) (KeyValue, error)
+	// List returns every key that is there, asked of the leader.
+	List(ctx context.Context) ([]KeyValue, error)
+	// Watch calls fn with every key that is there and then with every change, until fn's first
+	// error or ctx's end. A key that changes fast may come with its newest value only. It gets
+	// over a server that goes away, or that comes back with less than it had (then fn is
+	// given everything that is there again).
+	Watch(ctx context.Context, fn func(KeyValue) error) error
+}
+
+// Peers are plain messages among the processes of one stream. They may be lost; nobody
+// stores them.
+type Peers interface {
+	// Announce sends data to every process that listens, this one too. data is the caller's again at return.
+	Announce(data []byte) error
+	// Listen calls fn with every announcement from now on, until the returned function is called.
+	Listen(fn func(data []byte)) (stop func(), err error)
+}

@@ -10,6 +10,8 @@ type Ticks interface {
 	Publish(ctx context.Context, partition int, data []byte) (Ack, error)
 	// Read calls fn with every batch of a partition that is stored when Read begins, oldest first.
 	Read(ctx context.Context, partition int, fn func(data []byte) error) error
+	// Last returns the last batch of a partition that is stored, asked of the leader; ErrGone if there is none.
+	Last(ctx context.Context, partition int) (data []byte, err error)
 	// Subscribe calls fn with every batch of a partition that is published from now on, in order,
 	// until the returned function is called. What a slow fn misses is lost: these are for
 	// display. data is fn's only until it returns.

@@ -15,6 +15,9 @@ const (
 	Mark
 	// Hole says that [Time, Until) was not observed, for Symbol or for [AllSymbols].
 	Hole
+	// Seen says that the venue's newest trade of Symbol is ID, at Time or before: whoever has
+	// not got it misses trades. It is said to ingest and stands in no log.
+	Seen
 )
 
 // Side is the taker's side of a trade.

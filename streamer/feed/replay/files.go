@@ -52,8 +52,13 @@ func findParts(path string) ([]part, error) {
 
 func tradeFile(name string) bool {
 	name = strings.ToLower(name)
-	return !strings.HasPrefix(name, ".") &&
+	return !hidden(name) &&
 		(strings.HasSuffix(name, ".csv") || strings.HasSuffix(name, ".csv.gz") || strings.HasSuffix(name, ".zip"))
+}
+
+// hidden reports whether a file is none of the user's: ".x", or what macOS adds to archives.
+func hidden(name string) bool {
+	return strings.HasPrefix(name, "__MACOSX/") || strings.HasPrefix(name[strings.LastIndexByte(name, '/')+1:], ".")
 }
 
 // fileParts looks at a file's first bytes to tell what it is.
@@ -113,7 +118,7 @@ func zipParts(path string) ([]part, error) {
 	defer func() { _ = z.Close() }()
 	var parts []part
 	for _, member := range z.File {
-		if name := member.Name; strings.HasSuffix(strings.ToLower(name), ".csv") {
+		if name := member.Name; strings.HasSuffix(strings.ToLower(name), ".csv") && !hidden(name) {
 			parts = append(parts, part{path + "#" + name, func() (io.ReadCloser, error) { return openZip(path, name) }})
 		}
 	}

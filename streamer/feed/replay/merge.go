@@ -1,109 +1,146 @@
 package replay
 
 import (
-	"container/heap"
 	"errors"
-	"io"
-
-	"github.com/marketstream/marketstream/streamer/market"
 )
 
-// merged reads several parts in order of time, each in its own order, ties by name. Parts
-// are opened when their first trade is due.
+// manyOpen is how many files may be open with a full window each; the windows of further
+// ones are small, so that a directory of a file per symbol stays within bounds.
+const manyOpen = 32
+
+// merged reads several parts in order of time, ties by place among the parts, each part in
+// its own order. A part is opened when its first row is due: of a directory of a file per
+// day one or two are open at a time.
 type merged struct {
-	parse func(string) (uint64, error)
-	heads heads
-	row   uint64 // of the last entry
+	parse   func(string) (uint64, error)
+	heads   []*head // a heap by before
+	current *head   // whose row next returned last: heads[0]
+	row     uint64  // number of that row, counted from 1
+	opened  int
+	spare   [][]byte // windows of closed parts
 }
 
-// head is a part and its next trade.
+// head is a part and its next row.
 type head struct {
-	place int // among the parts
-	part  part
-	rows  *rows // nil: not open; e.Time is then that of its first trade
-	e     market.Entry
+	part
+	place int   // among the parts
+	time  int64 // of its next row
+	rows  *rows // nil: not open yet
 }
 
-type heads []*head
-
-func (h heads) Len() int { return len(h) }
-func (h heads) Less(i, j int) bool {
-	return h[i].e.Time < h[j].e.Time || h[i].e.Time == h[j].e.Time && h[i].place < h[j].place
-}
-func (h heads) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-
-// Push implements heap.Interface.
-func (h *heads) Push(x any) { *h = append(*h, x.(*head)) }
-
-// Pop implements heap.Interface.
-func (h *heads) Pop() any {
-	old := *h
-	x := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return x
+func (h *head) before(o *head) bool {
+	return h.time < o.time || h.time == o.time && h.place < o.place
 }
 
-// openMerged begins at the first trade. firsts are the times of the parts' first trades,
-// found before; parts without a trade are left out.
-func openMerged(parts []part, firsts []int64, parse func(string) (uint64, error)) *merged {
+// newMerged begins before the first row. firsts are the times of the parts' first rows,
+// found before; parts without a row, 0, are left out.
+func newMerged(parts []part, firsts []int64, parse func(string) (uint64, error)) *merged {
 	m := &merged{parse: parse}
 	for i, p := range parts {
 		if firsts[i] != 0 {
-			m.heads = append(m.heads, &head{place: i, part: p, e: market.Entry{Time: firsts[i]}})
+			m.heads = append(m.heads, &head{part: p, place: i, time: firsts[i]})
 		}
 	}
-	heap.Init(&m.heads)
+	for i := len(m.heads)/2 - 1; i >= 0; i-- {
+		m.sink(i)
+	}
 	return m
 }
 
-// next returns the next trade and its symbol's text, both good until the next call; io.EOF after the last.
-func (m *merged) next(e *market.Entry) (symbol []byte, err error) {
-	if len(m.heads) == 0 {
-		return nil, io.EOF
-	}
-	h := m.heads[0]
-	if h.rows == nil {
-		if h.rows, err = openRows(h.part, m.parse); err != nil {
-			return nil, err
-		}
-		if err := h.rows.next(&h.e); err != nil {
-			return nil, err
-		}
-	} else if h.rows.symbol == nil { // what was returned last: read on
-		switch err := h.rows.next(&h.e); {
-		case errors.Is(err, io.EOF):
-			err := h.rows.in.Close()
-			heap.Pop(&m.heads)
-			if err != nil {
+// next returns the part that has the next row, at that row; errEnd after the last.
+func (m *merged) next() (*rows, error) {
+	if h := m.current; h != nil {
+		m.current = nil
+		switch err := h.rows.next(); {
+		case errors.Is(err, errEnd):
+			if err := m.drop(); err != nil {
 				return nil, err
 			}
-			return m.next(e)
 		case err != nil:
 			return nil, err
-		}
-		if len(m.heads) > 1 {
-			heap.Fix(&m.heads, 0)
-			h = m.heads[0]
-			if h.rows == nil || h.rows.symbol == nil {
-				return m.next(e)
-			}
+		default:
+			h.time = h.rows.time
+			m.sink(0)
 		}
 	}
-	m.row++
-	*e = h.e
-	symbol, h.rows.symbol = h.rows.symbol, nil
-	return symbol, nil
+	for len(m.heads) > 0 {
+		h := m.heads[0]
+		if h.rows == nil {
+			if err := m.open(h); err != nil {
+				return nil, err
+			}
+			m.sink(0) // the file may have changed since it was looked at
+			continue
+		}
+		m.current = h
+		m.row++
+		return h.rows, nil
+	}
+	return nil, errEnd
 }
 
+// open opens a part and goes to its first row.
+func (m *merged) open(h *head) error {
+	var window []byte
+	if n := len(m.spare); n > 0 {
+		window, m.spare = m.spare[n-1], m.spare[:n-1]
+	} else if m.opened < manyOpen {
+		window = make([]byte, windowSize)
+	} else {
+		window = make([]byte, maxRecord)
+	}
+	r, err := openRows(h.part, window, m.parse)
+	if err != nil {
+		return err
+	}
+	h.rows = r
+	m.opened++
+	if err := r.next(); err != nil {
+		return err // errEnd cannot be: it had a row
+	}
+	h.time = r.time
+	return nil
+}
+
+// drop closes and forgets the part at the top.
+func (m *merged) drop() error {
+	h := m.heads[0]
+	last := len(m.heads) - 1
+	m.heads[0] = m.heads[last]
+	m.heads = m.heads[:last]
+	m.sink(0)
+	m.opened--
+	m.spare = append(m.spare, h.rows.buf)
+	return h.rows.close()
+}
+
+// sink moves the head at i down to its place.
+func (m *merged) sink(i int) {
+	h := m.heads
+	for {
+		least := 2*i + 1
+		if least >= len(h) {
+			return
+		}
+		if right := least + 1; right < len(h) && h[right].before(h[least]) {
+			least = right
+		}
+		if !h[least].before(h[i]) {
+			return
+		}
+		h[i], h[least] = h[least], h[i]
+		i = least
+	}
+}
+
+// close closes what is open.
 func (m *merged) close() error {
-	var first error
+	var errs []error
 	for _, h := range m.heads {
 		if h.rows != nil {
-			if err := h.rows.in.Close(); err != nil && first == nil {
-				first = err
-			}
+			errs = append(errs, h.rows.close())
 		}
 	}
-	m.heads = nil
-	return first
+	m.heads, m.current = nil, nil
+	return errors.Join(errs...)
 }

@@ -2,311 +2,172 @@ package replay
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/marketstream/marketstream/streamer/feed"
 	"github.com/marketstream/marketstream/streamer/market"
 )
 
-// windowSize is how much of a file is in memory, and the longest line that is read.
-const windowSize = 256 << 10
+// maxConditions bounds how many different texts of the column conditions are remembered.
+const maxConditions = 4096
 
-// The columns of a row.
-const (
-	colSymbol = iota
-	colTime
-	colPrice
-	colSize
-	colSide
-	colID
-	colConditions
-	columns
-)
-
-var columnNames = [columns]string{"symbol", "ts", "price", "size", "side", "id", "conditions"}
-
-const header = "symbol,ts,price,size,side,id,conditions (side, id and conditions may be left out; ts in Unix ms, ts_us or ts_ns for finer ones)"
-
-// rows reads the trades of one CSV text. The entry that next fills has neither Symbol nor
-// Offset; symbol is the symbol's text, good until the next call.
+// rows reads the trades of one CSV text in two strokes, for most rows of a large recording
+// are only passed over: next finds a row's symbol and time, trade reads the rest.
 type rows struct {
-	name   string
-	in     io.ReadCloser
-	buf    []byte
-	at, to int
-	eof    bool
-	line   int
-	place  [columns]int // which field a column is, -1: none
-	fields [][]byte
-	unit   int64 // ns of one unit of ts
-	parse  func(string) (uint64, error)
-	symbol []byte
-	plain  []byte // room for a quoted line
+	records
+	file   io.Closer
+	head   header
+	symbol []byte // of the current row, good until next
+	time   int64  // of the current row, Unix ns
+	// parse reads conditions; known are those that it has read.
+	parse func(string) (uint64, error)
+	known map[string]uint64
 }
 
-// openRows opens a part and reads its header.
-func openRows(p part, parse func(string) (uint64, error)) (*rows, error) {
+// openRows opens a part and reads its header. It reads through window, which is the
+// caller's again when the rows are closed.
+func openRows(p part, window []byte, parse func(string) (uint64, error)) (*rows, error) {
 	in, err := p.open()
 	if err != nil {
 		return nil, err
 	}
-	r := &rows{name: p.name, in: in, buf: make([]byte, windowSize), parse: parse}
-	if err := r.readHeader(); err != nil {
+	r := &rows{records: records{name: p.name, in: in, buf: window}, file: in, parse: parse}
+	if r.head, err = readHeader(&r.records); err != nil {
 		_ = in.Close()
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *rows) readHeader() error {
-	line, err := r.readLine()
-	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: empty; the first line must be %s", r.name, header)
-	}
-	if err != nil {
-		return err
-	}
-	line = bytes.TrimPrefix(line, []byte("\ufeff"))
-	if err := r.split(line); err != nil {
-		return err
-	}
-	for i := range r.place {
-		r.place[i] = -1
-	}
-	for i, f := range r.fields {
-		name, col := strings.ToLower(strings.TrimSpace(string(f))), -1
-		for c, known := range columnNames {
-			if name == known {
-				col = c
-			}
-		}
-		unit := int64(1e6)
-		switch name {
-		case "ts_us":
-			col, unit = colTime, 1e3
-		case "ts_ns":
-			col, unit = colTime, 1
-		}
-		if col < 0 {
-			return fmt.Errorf("%s: unknown column %q in the first line; it must be %s", r.name, name, header)
-		}
-		if r.place[col] >= 0 {
-			return fmt.Errorf("%s: column %q twice in the first line", r.name, name)
-		}
-		r.place[col] = i
-		if col == colTime {
-			r.unit = unit
-		}
-	}
-	for _, c := range []int{colSymbol, colTime, colPrice, colSize} {
-		if r.place[c] < 0 {
-			return fmt.Errorf("%s: no column %q in the first line; it must be %s", r.name, columnNames[c], header)
-		}
+func (r *rows) close() error { return r.file.Close() }
+
+func (r *rows) field(col column) []byte {
+	if at := r.head.place[col]; at >= 0 && at < len(r.fields) {
+		return r.fields[at]
 	}
 	return nil
 }
 
-// readLine returns the next line that is not empty, without its end; io.EOF after the last.
-func (r *rows) readLine() ([]byte, error) {
-	for {
-		if i := bytes.IndexByte(r.buf[r.at:r.to], '\n'); i >= 0 {
-			line := r.buf[r.at : r.at+i]
-			r.at += i + 1
-			r.line++
-			if line = bytes.TrimSuffix(line, []byte{'\r'}); len(line) > 0 {
-				return line, nil
-			}
-			continue
-		}
-		if r.eof {
-			if r.at == r.to {
-				return nil, io.EOF
-			}
-			line := r.buf[r.at:r.to]
-			r.at = r.to
-			r.line++
-			if line = bytes.TrimSuffix(line, []byte{'\r'}); len(line) > 0 {
-				return line, nil
-			}
-			return nil, io.EOF
-		}
-		if r.at == 0 && r.to == len(r.buf) {
-			return nil, fmt.Errorf("%s line %d: longer than %d bytes", r.name, r.line+1, windowSize)
-		}
-		r.to = copy(r.buf, r.buf[r.at:r.to])
-		r.at = 0
-		n, err := r.in.Read(r.buf[r.to:])
-		r.to += n
-		if errors.Is(err, io.EOF) {
-			r.eof = true
-		} else if err != nil {
-			return nil, fmt.Errorf("%s line %d: %w", r.name, r.line+1, err)
-		}
-	}
+// wrong says which value of the current row is wrong, and what would be right.
+func (r *rows) wrong(col column, want string) error {
+	return fmt.Errorf("%s line %d: %s %s: want %s", r.name, r.line, r.head.names[col], quote(r.field(col)), want)
 }
 
-// split cuts a line into r.fields.
-func (r *rows) split(line []byte) error {
-	r.fields = r.fields[:0]
-	if bytes.IndexByte(line, '"') >= 0 {
-		return r.splitQuoted(line)
+// quote is text as an error shows it.
+func quote(text []byte) string {
+	if len(text) > 40 {
+		return fmt.Sprintf("%q", string(text[:40])+"…")
 	}
-	for {
-		i := bytes.IndexByte(line, ',')
-		if i < 0 {
-			r.fields = append(r.fields, line)
-			return nil
-		}
-		r.fields = append(r.fields, line[:i])
-		line = line[i+1:]
-	}
+	return fmt.Sprintf("%q", text)
 }
 
-// splitQuoted is split for lines with quotes, as RFC 4180 has them; a field does not span lines.
-func (r *rows) splitQuoted(line []byte) error {
-	r.plain = r.plain[:0]
-	if cap(r.plain) < len(line) {
-		r.plain = make([]byte, 0, len(line)) // one piece: fields point into it
+// next goes to the next row; errEnd after the last.
+func (r *rows) next() error {
+	if err := r.read(); err != nil {
+		return err
 	}
-	for i := 0; ; i++ {
-		start := len(r.plain)
-		if i < len(line) && line[i] == '"' {
-			for i++; ; i++ {
-				if i >= len(line) {
-					return fmt.Errorf("%s line %d: a quote is opened and not closed", r.name, r.line)
-				}
-				if line[i] == '"' {
-					if i+1 < len(line) && line[i+1] == '"' {
-						i++
-					} else {
-						i++
-						break
-					}
-				}
-				r.plain = append(r.plain, line[i])
-			}
-			if i < len(line) && line[i] != ',' {
-				return fmt.Errorf("%s line %d: %q after a closing quote; want a comma", r.name, r.line, line[i:i+1])
-			}
-		} else {
-			for i < len(line) && line[i] != ',' {
-				if line[i] == '"' {
-					return fmt.Errorf("%s line %d: a quote inside a field that is not quoted", r.name, r.line)
-				}
-				r.plain = append(r.plain, line[i])
-				i++
+	switch n := len(r.fields); {
+	case n > r.head.columns:
+		return fmt.Errorf("%s line %d: %d fields; the first line names %d columns", r.name, r.line, n, r.head.columns)
+	case n <= r.head.lastRequired:
+		for _, c := range [...]column{colSymbol, colTime, colPrice, colSize} {
+			if r.head.place[c] >= n {
+				return fmt.Errorf("%s line %d: only %d of %d fields, so there is no %s", r.name, r.line, n, r.head.columns, r.head.names[c])
 			}
 		}
-		r.fields = append(r.fields, r.plain[start:len(r.plain):len(r.plain)])
-		if i >= len(line) {
-			return nil
-		}
 	}
-}
-
-func (r *rows) field(col int) []byte {
-	if p := r.place[col]; p >= 0 && p < len(r.fields) {
-		return r.fields[p]
+	if r.symbol = r.field(colSymbol); len(r.symbol) == 0 {
+		return r.wrong(colSymbol, "a symbol")
 	}
+	ts, ok := parseUint(r.field(colTime))
+	if !ok || ts == 0 || ts > uint64(feed.MaxTime)/uint64(r.head.unit) {
+		return r.wrong(colTime, "a whole number of Unix "+r.head.unitName()+", from 1 to "+fmt.Sprint(feed.MaxTime/r.head.unit))
+	}
+	r.time = int64(ts) * r.head.unit
 	return nil
 }
 
-func (r *rows) wrong(col int, value []byte, want string) error {
-	shown := string(value)
-	if len(shown) > 40 {
-		shown = shown[:40] + "…"
-	}
-	return fmt.Errorf("%s line %d: %s %q: want %s", r.name, r.line, columnNames[col], shown, want)
-}
-
-// next reads the next trade into e, or returns io.EOF.
-func (r *rows) next(e *market.Entry) error {
-	line, err := r.readLine()
-	if err != nil {
-		return err
-	}
-	if err := r.split(line); err != nil {
-		return err
-	}
-	if n := len(r.fields); n > columns {
-		return fmt.Errorf("%s line %d: %d fields; want at most %d", r.name, r.line, n, columns)
-	}
-	for _, c := range [...]int{colSymbol, colTime, colPrice, colSize} {
-		if r.place[c] >= len(r.fields) {
-			return fmt.Errorf("%s line %d: %d fields, so there is no %s", r.name, r.line, len(r.fields), columnNames[c])
-		}
-	}
-	*e = market.Entry{Kind: market.Trade}
-	if r.symbol = r.field(colSymbol); len(r.symbol) == 0 || len(r.symbol) > 32 {
-		return r.wrong(colSymbol, r.symbol, "1 to 32 characters")
-	}
-	ts, ok := parseInt(r.field(colTime))
-	if !ok || ts <= 0 || ts > (1<<62)/r.unit {
-		return r.wrong(colTime, r.field(colTime), "a whole number of Unix "+map[int64]string{1e6: "milliseconds", 1e3: "microseconds", 1: "nanoseconds"}[r.unit])
-	}
-	e.Time = ts * r.unit
+// trade reads the current row into e, all of which it sets but for Symbol and Offset. Order
+// is 0 where the row has no numeric id.
+func (r *rows) trade(e *market.Entry) (err error) {
+	*e = market.Entry{Kind: market.Trade, Time: r.time}
 	if e.Price, err = market.ParseDecimal(r.field(colPrice)); err != nil {
-		return r.wrong(colPrice, r.field(colPrice), "a decimal number of at most 18 digits")
+		return r.wrong(colPrice, "a decimal number of at most 18 digits")
 	}
 	if e.Size, err = market.ParseDecimal(r.field(colSize)); err != nil || e.Size.Coef <= 0 {
-		return r.wrong(colSize, r.field(colSize), "a decimal number above 0 of at most 18 digits")
+		return r.wrong(colSize, "a decimal number above 0, of at most 18 digits")
 	}
+	var ok bool
 	if e.Side, ok = parseSide(r.field(colSide)); !ok {
-		return r.wrong(colSide, r.field(colSide), "buy, sell or nothing")
+		return r.wrong(colSide, "buy, sell, b, s or nothing")
 	}
-	if id := r.field(colID); len(id) > 0 {
-		if n, ok := parseInt(id); ok && n > 0 {
-			e.ID, e.Order = uint64(n), uint64(n)
-		} else {
-			e.ID = xxhash.Sum64(id) | 1
-		}
-	}
+	e.ID, e.Order = parseID(r.field(colID))
 	if c := r.field(colConditions); len(c) > 0 {
-		if e.Conditions, err = r.parse(string(c)); err != nil {
-			return fmt.Errorf("%s line %d: conditions %q: %w", r.name, r.line, c, err)
-		}
+		e.Conditions, err = r.conditions(c)
 	}
-	return nil
+	return err
 }
 
-// parseInt reads a whole number of at most 18 digits without allocating.
-func parseInt(b []byte) (n int64, ok bool) {
-	if len(b) == 0 || len(b) > 19 {
+// conditions reads a set of conditions. Recordings have few different ones: each text is
+// parsed once.
+func (r *rows) conditions(text []byte) (uint64, error) {
+	if set, ok := r.known[string(text)]; ok {
+		return set, nil
+	}
+	set, err := r.parse(string(text))
+	if err != nil {
+		return 0, fmt.Errorf("%s line %d: conditions %s: %w", r.name, r.line, quote(text), err)
+	}
+	if r.known == nil {
+		r.known = make(map[string]uint64)
+	}
+	if len(r.known) < maxConditions {
+		r.known[string(text)] = set
+	}
+	return set, nil
+}
+
+// parseUint reads a whole decimal number of 64 bits.
+func parseUint(b []byte) (n uint64, ok bool) {
+	if len(b) == 0 || len(b) > 20 {
 		return 0, false
 	}
-	if len(b) == 19 {
-		n, err := strconv.ParseInt(string(b), 10, 64)
-		return n, err == nil && b[0] != '-' && b[0] != '+'
-	}
-	for _, c := range b {
-		if c < '0' || c > '9' {
+	for i, c := range b {
+		c -= '0'
+		if c > 9 {
 			return 0, false
 		}
-		n = n*10 + int64(c-'0')
+		if i == 19 && (n > (1<<64-1)/10 || n*10 > 1<<64-1-uint64(c)) {
+			return 0, false
+		}
+		n = n*10 + uint64(c)
 	}
 	return n, true
 }
 
-func parseSide(b []byte) (market.Side, bool) {
+// parseID returns the id and the order of a trade. A number is both. 0 is no id: recordings
+// have it where there is none, and as an id it would make every trade but one a duplicate.
+func parseID(b []byte) (id, order uint64) {
 	if len(b) == 0 {
+		return 0, 0
+	}
+	if n, ok := parseUint(b); ok {
+		return n, n
+	}
+	return max(1, xxhash.Sum64(b)), 0
+}
+
+func parseSide(b []byte) (market.Side, bool) {
+	switch {
+	case len(b) == 0:
 		return market.SideUnknown, true
-	}
-	switch string(b) { // compares without allocating
-	case "buy", "b":
+	case bytes.EqualFold(b, []byte("buy")), bytes.EqualFold(b, []byte("b")):
 		return market.SideBuy, true
-	case "sell", "s":
+	case bytes.EqualFold(b, []byte("sell")), bytes.EqualFold(b, []byte("s")):
 		return market.SideSell, true
 	}
-	switch strings.ToLower(string(b)) {
-	case "b", "buy":
-		return market.SideBuy, true
-	case "s", "sell":
-		return market.SideSell, true
-	}
-	return 0, false
+	return market.SideUnknown, false
 }

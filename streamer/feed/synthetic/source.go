@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/marketstream/marketstream/streamer/feed"
@@ -29,13 +30,20 @@ type Options struct {
 // Source is a synthetic feed.
 type Source struct {
 	opts    Options
-	symbols []feed.Symbol // by name
+	symbols atomic.Pointer[[]feed.Symbol] // by name
 }
 
-var _ feed.Source = (*Source)(nil)
+var (
+	_ feed.Source   = (*Source)(nil)
+	_ feed.Rewinder = (*Source)(nil)
+)
 
 // New returns a source without symbols.
-func New(opts Options) *Source { return &Source{opts: opts} }
+func New(opts Options) *Source {
+	s := &Source{opts: opts}
+	s.SetSymbols(nil)
+	return s
+}
 
 // Identity names what is invented.
 func (s *Source) Identity() string {
@@ -44,10 +52,16 @@ func (s *Source) Identity() string {
 
 // SetSymbols implements [feed.Source].
 func (s *Source) SetSymbols(symbols []feed.Symbol) {
-	s.symbols = slices.Clone(symbols)
-	slices.SortFunc(s.symbols, func(a, b feed.Symbol) int {
+	sorted := slices.Clone(symbols)
+	slices.SortFunc(sorted, func(a, b feed.Symbol) int {
 		return strings.Compare(strings.ToUpper(a.Name), strings.ToUpper(b.Name))
 	})
+	s.symbols.Store(&sorted)
+}
+
+// Before implements [feed.Rewinder]: the step before that of ns, at its end.
+func (s *Source) Before(ns int64) market.SourcePosition {
+	return market.SourcePosition{Offset: uint64(max(ns/feed.StepNs, 1))<<stepShift - 1}
 }
 
 // Close implements [feed.Source].
@@ -67,16 +81,16 @@ func (s *Source) Run(ctx context.Context, from market.SourcePosition, said uint6
 	pacer.Anchor(caughtUp*stepMs*1e6, now)
 	sink.Status(feed.Status{State: feed.CatchingUp, Reason: "inventing the past"})
 
-	r := run{sink: sink, from: from.Offset}
-	for _, sym := range s.symbols {
-		r.symbols = append(r.symbols, invented{sym.Number, newGenerator(s.opts.Seed, sym.Name, s.opts.TicksPerSecond)})
-	}
+	r := run{Source: s, sink: sink, from: from.Offset}
 	for step := first; ; step++ {
 		if step == caughtUp {
 			sink.Status(feed.Status{State: feed.Connected})
 		}
 		if step >= caughtUp || step&63 == 0 {
 			if err := pacer.Wait(ctx, (step+1)*stepMs*1e6); err != nil {
+				return err
+			}
+			if err := ctx.Err(); err != nil { // the pacer asks only where it waits
 				return err
 			}
 		}
@@ -86,27 +100,44 @@ func (s *Source) Run(ctx context.Context, from market.SourcePosition, said uint6
 	}
 }
 
-type invented struct {
-	number uint32
-	*generator
-}
-
 // run is one Run.
 type run struct {
+	*Source
 	sink    feed.Sink
 	from    uint64
+	carried *[]feed.Symbol // of symbols
 	symbols []invented
 	marks   feed.Marker
 	e       market.Entry
 }
 
+type invented struct {
+	number uint32
+	*generator
+}
+
+// carry takes up the symbols that are carried now.
+func (r *run) carry() {
+	carried := r.Source.symbols.Load()
+	if carried == r.carried {
+		return
+	}
+	r.carried, r.symbols = carried, r.symbols[:0]
+	for _, sym := range *carried {
+		r.symbols = append(r.symbols, invented{sym.Number, newGenerator(r.opts.Seed, sym.Name, r.opts.TicksPerSecond)})
+	}
+}
+
 // step says the trades of one step, symbol by symbol. The watermark at its beginning is
 // said also where nobody trades.
 func (r *run) step(step int64) error {
-	if err := r.marks.Mark(r.sink, step); err != nil {
+	r.carry()
+	offset := uint64(step) << stepShift
+	if begins := step * stepMs * 1e6; offset < r.from {
+		r.marks.Skip(begins, r.from)
+	} else if err := r.marks.Pass(r.sink, begins, offset); err != nil {
 		return err
 	}
-	offset := uint64(step) << stepShift
 	for i := range r.symbols {
 		g := &r.symbols[i]
 		n := g.count(step)

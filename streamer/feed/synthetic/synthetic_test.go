@@ -166,10 +166,13 @@ func TestStart(t *testing.T) {
 }
 
 func BenchmarkStep(b *testing.B) {
-	r := run{sink: &counter{}}
-	for i := range 100 {
-		r.symbols = append(r.symbols, invented{uint32(i), newGenerator(1, fmt.Sprint("S", i), 20)})
+	names := make([]string, 100)
+	for i := range names {
+		names[i] = fmt.Sprint("S", i)
 	}
+	s := New(Options{Seed: 1, TicksPerSecond: 20})
+	s.SetSymbols(symbols(names...))
+	r := run{Source: s, sink: &counter{}}
 	step := t0 / stepMs
 	b.ReportAllocs()
 	for b.Loop() {
