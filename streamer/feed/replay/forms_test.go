@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -161,7 +162,7 @@ func TestMergeManyFiles(t *testing.T) {
 			}
 			most = max(most, m.opened)
 		}
-		if _, err := m.next(); err != errEnd {
+		if _, err := m.next(); !errors.Is(err, errEnd) {
 			t.Error(err)
 		}
 		if most != open || m.opened != 0 {
