@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -24,25 +25,44 @@ type Env struct {
 	Symbols *market.SymbolTable
 	Metrics *metrics.Set
 	Log     logr.Logger
-	// Token is the fencing token that the writers' holder was given.
-	Token uint64
+	// Heads returns where each partition ends in BARS, once everything that is stored is known.
+	Heads func(ctx context.Context) (Heads, error)
+	// Since returns a place in BARS that is not after any frame of a partition whose watermark is above ms.
+	Since func(partition int, ms int64) uint64
+}
+
+// Gate is a writer's right to write: its lease.
+type Gate interface {
+	// Wait returns nil while it holds; where it has run out it waits until it is renewed (nil),
+	// lost for good or ctx ends (errors).
+	Wait(ctx context.Context) error
+}
+
+// Claim is a partition that this process may write, and the fencing token that it got with it.
+type Claim struct {
+	Partition int
+	Token     uint64
+	Gate      Gate
 }
 
 // Writer owns one partition: its fold, its batches, its frames. Everything but Progress
-// and the fields marked so belongs to the goroutine of Run.
+// belongs to the goroutine of Run.
 type Writer struct {
-	env       *Env
-	partition int
-	symbols   []uint32
-	fold      *bars.Fold
-	last      frameRef // last frame of the partition in the log
-	gen       logs.ConfigGeneration
+	Claim
+	env     *Env
+	log     logr.Logger
+	symbols []uint32
+	fold    *bars.Fold
+	last    frameRef // last frame of the partition in the log
+	gen     logs.ConfigGeneration
+	ids     *continuity // nil: the source does not promise gapless ids
+	live    bool        // the source cannot be read again
 
-	in      chan *chunk // from the pipeline
-	free    chan *chunk // back to it
+	queue   *queue
+	work    []market.Entry // a chunk, as it is published and folded
+	skip    uint64         // the source began again: up to here it only says what it said
 	batch   logs.BatchBuilder
-	encoded [2][]byte // batches under way: an Ack must be done before its bytes are used again
-	acks    [2]logs.Ack
+	flights flights
 	number  uint64 // of the last batch
 	at      market.Position
 	mark    int64 // ms
@@ -71,22 +91,34 @@ type Progress struct {
 // Progress returns how far the writer is; from any goroutine.
 func (w *Writer) Progress() Progress { return *w.progress.Load() }
 
-// Run works until the pipeline is closed and everything is worked off (nil), until ctx ends,
-// or until the writer cannot go on: an error that wraps [ErrFenced] or [logs.ErrRewound],
-// after which its state is void.
+// Run works until its queue is closed and everything is worked off (nil), until ctx ends, or
+// until the writer cannot go on: an error that wraps [ErrFenced] or [logs.ErrRewound], or
+// the gate's; its state is void then.
 func (w *Writer) Run(ctx context.Context) error {
 	tick := time.NewTicker(stateSlot)
 	defer tick.Stop()
 	for {
-		select {
-		case c, ok := <-w.in:
-			if !ok {
+		c, over := w.queue.take()
+		if over {
+			w.publishStates()
+			return w.landed(ctx)
+		}
+		if c != nil {
+			if err := w.process(ctx, c.entries); err != nil {
+				return fmt.Errorf("partition %d: %w", w.Partition, err)
+			}
+			w.queue.give(c)
+			select {
+			case <-tick.C:
 				w.publishStates()
-				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			default:
 			}
-			if err := w.process(ctx, c); err != nil {
-				return fmt.Errorf("partition %d: %w", w.partition, err)
-			}
+			continue
+		}
+		select {
+		case <-w.queue.wake:
 		case <-tick.C:
 			w.publishStates()
 		case <-ctx.Done():
@@ -95,26 +127,27 @@ func (w *Writer) Run(ctx context.Context) error {
 	}
 }
 
-func (w *Writer) newChunk() *chunk {
-	select {
-	case c := <-w.free:
-		c.entries = c.entries[:0]
-		return c
-	default:
-		return &chunk{entries: make([]market.Entry, 0, chunkEntries)}
-	}
-}
-
-// process stores a chunk in TICKS, folds it, and commits what closes. A frame is appended
+// process stores entries in TICKS, folds them, and commits what closes. A frame is appended
 // only after TICKS has what it was made from.
-func (w *Writer) process(ctx context.Context, c *chunk) error {
-	ack, err := w.publish(ctx, c)
-	if err != nil {
+func (w *Writer) process(ctx context.Context, entries []market.Entry) error {
+	w.admit(entries)
+	if len(w.work) == 0 {
+		return nil
+	}
+	if err := w.publish(ctx, w.work); err != nil {
 		return err
 	}
-	trades := 0
-	for i := range c.entries {
-		e := &c.entries[i]
+	trades, err := w.take(ctx, w.work)
+	w.env.Metrics.FeedTicks.Add(float64(trades))
+	w.count()
+	w.report()
+	return err
+}
+
+// take folds the entries of the batch that was published last and commits what closes.
+func (w *Writer) take(ctx context.Context, entries []market.Entry) (trades int, err error) {
+	for i := range entries {
+		e := &entries[i]
 		w.at.Tick.Index = uint32(i + 1)
 		w.at.Source.Offset = max(w.at.Source.Offset, e.Offset)
 		switch e.Kind {
@@ -127,58 +160,108 @@ func (w *Writer) process(ctx context.Context, c *chunk) error {
 		if closed == nil {
 			continue
 		}
-		if err := w.wait(ctx, ack); err != nil {
-			return err
+		if err := w.landed(ctx); err != nil {
+			return trades, err
 		}
 		if err := w.commit(ctx, closed); err != nil {
+			return trades, err
+		}
+	}
+	return trades, nil
+}
+
+// begins, as an entry's kind, says that the source begins again from an earlier place.
+const begins market.EntryKind = 0
+
+// admit copies what is new of a chunk to w.work: not what a source that began again says a
+// second time, and of a venue's ids each one once.
+func (w *Writer) admit(entries []market.Entry) {
+	w.work = w.work[:0]
+	for i := range entries {
+		e := &entries[i]
+		switch {
+		case e.Kind == begins:
+			w.skip = w.at.Source.Offset
+		case e.Kind == market.Mark:
+			if e.Time/int64(time.Millisecond) > w.mark {
+				w.work = append(w.work, *e)
+			}
+		case e.Offset != 0 && e.Offset <= w.skip:
+		case w.ids != nil && e.Kind <= market.Seen && e.Kind != market.Cancel:
+			w.work = w.ids.admit(w.work, e)
+		case e.Kind != market.Seen:
+			w.work = append(w.work, *e)
+		}
+	}
+}
+
+// publish stores entries as one batch of TICKS; they may still be under way at return.
+func (w *Writer) publish(ctx context.Context, entries []market.Entry) error {
+	w.number++
+	w.at.Tick = market.TickPosition{Token: w.Token, Batch: w.number}
+	w.batch.Reset(uint8(w.Partition), w.Token, w.number, w.env.Symbols)
+	for i := range entries {
+		if err := w.batch.Add(&entries[i]); err != nil {
+			return fmt.Errorf("an entry of the feed: %w", err)
+		}
+	}
+	if w.flights.full() {
+		if err := w.land(ctx); err != nil {
 			return err
 		}
 	}
-	w.env.Metrics.FeedTicks.Add(float64(trades))
-	w.count()
-	w.report()
-	select {
-	case w.free <- c:
-	default:
+	f := w.flights.next(w.number)
+	f.data = w.batch.AppendBinary(f.data[:0])
+	if err := w.Gate.Wait(ctx); err != nil {
+		return err
+	}
+	f.ack, f.err = w.env.Ticks.Publish(ctx, w.Partition, f.data)
+	return nil
+}
+
+// landed waits until everything that was published is stored.
+func (w *Writer) landed(ctx context.Context) error {
+	for w.flights.n > 0 {
+		if err := w.land(ctx); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// publish sends a chunk to TICKS as one batch.
-func (w *Writer) publish(ctx context.Context, c *chunk) (logs.Ack, error) {
-	w.number++
-	w.at.Tick = market.TickPosition{Token: w.env.Token, Batch: w.number}
-	slot := int(w.number & 1)
-	if prev := w.acks[slot]; prev != nil { // its bytes are used again below
-		if err := w.wait(ctx, prev); err != nil {
-			return nil, err
-		}
-		w.acks[slot] = nil
+// land waits until the oldest batch under way is stored. Where that fails, all that are
+// under way are published again, in order, until they are: a reader takes a number once.
+func (w *Writer) land(ctx context.Context) error {
+	err := w.flights.oldest().wait(ctx)
+	if err == nil {
+		w.flights.pop()
+		return nil
 	}
-	w.batch.Reset(uint8(w.partition), w.env.Token, w.number, w.env.Symbols)
-	for i := range c.entries {
-		e := &c.entries[i]
-		if err := w.batch.Add(e); err != nil {
-			return nil, fmt.Errorf("an entry of the feed: %w", err)
-		}
-	}
-	w.encoded[slot] = w.batch.AppendBinary(w.encoded[slot][:0])
-	ack, err := w.env.Ticks.Publish(ctx, w.partition, w.encoded[slot])
-	if err != nil {
-		return nil, fmt.Errorf("storing ticks: %w", err)
-	}
-	w.acks[slot] = ack
-	return ack, nil
-}
-
-func (w *Writer) wait(ctx context.Context, ack logs.Ack) error {
-	if err := ack.Wait(ctx); err != nil {
+	if ctx.Err() != nil || errors.Is(err, logs.ErrTooLarge) {
 		return fmt.Errorf("storing ticks: %w", err)
 	}
+	w.log.Info("TICKS does not take a batch; it is tried again until it does", "reason", err.Error())
+	began := time.Now()
+	pause := backoff{}
+	for w.flights.n > 0 {
+		f := w.flights.oldest()
+		if err := w.Gate.Wait(ctx); err != nil {
+			return err
+		}
+		if f.ack, f.err = w.env.Ticks.Publish(ctx, w.Partition, f.data); f.wait(ctx) == nil {
+			w.flights.pop()
+			pause = backoff{}
+			continue
+		}
+		if err := pause.wait(ctx); err != nil {
+			return err
+		}
+	}
+	w.log.Info("TICKS takes batches again", "after", time.Since(began).Round(time.Millisecond).String())
 	return nil
 }
 
 func (w *Writer) report() {
-	w.progress.Store(&Progress{Partition: w.partition, Symbols: len(w.symbols), Token: w.env.Token,
+	w.progress.Store(&Progress{Partition: w.Partition, Symbols: len(w.symbols), Token: w.Token,
 		WatermarkMs: w.mark, LastSeq: w.last.Seq, Offset: w.at.Source.Offset})
 }

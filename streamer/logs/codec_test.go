@@ -36,6 +36,9 @@ func randomFrame(rnd *rand.Rand) *Frame {
 	}
 	for range rnd.IntN(3) {
 		f.Gaps = append(f.Gaps, market.Gap{Symbol: uint32(rnd.IntN(3)), FromMs: 5, ToMs: 5 + rnd.Int64N(1e6), Reason: market.GapReason(rnd.IntN(9)), State: market.GapState(rnd.IntN(4))})
+		if rnd.IntN(2) == 0 {
+			f.Gaps[len(f.Gaps)-1].AfterID, f.Gaps[len(f.Gaps)-1].BeforeID = rnd.Uint64(), rnd.Uint64()
+		}
 	}
 	return f
 }
@@ -79,7 +82,11 @@ func randomBatch(rnd *rand.Rand) (*BatchBuilder, []market.Entry, *market.SymbolT
 		case 0:
 			entries = append(entries, market.Entry{Kind: market.Mark, Time: at / 1e8 * 1e8, Offset: offset})
 		case 1:
-			entries = append(entries, market.Entry{Kind: market.Hole, Symbol: market.AllSymbols, Time: at, Until: at + 5e9, Reason: market.GapDisconnect, Offset: offset})
+			h := market.Entry{Kind: market.Hole, Symbol: market.AllSymbols, Time: at, Until: at + 5e9, Reason: market.GapDisconnect, Offset: offset, State: market.GapState(rnd.IntN(5))}
+			if rnd.IntN(2) == 0 {
+				h.Symbol, h.Order, h.ID = uint32(rnd.IntN(3)), rnd.Uint64(), rnd.Uint64()
+			}
+			entries = append(entries, h)
 		default:
 			e := market.Entry{Kind: market.Trade, Symbol: uint32(rnd.IntN(3)), Time: at, Side: market.Side(rnd.IntN(3)), Order: offset, ID: offset, Offset: offset,
 				Price: market.Decimal{Coef: rnd.Int64N(1e9), Scale: uint8(rnd.IntN(9))}, Size: market.Decimal{Coef: 1 + rnd.Int64N(1e9), Scale: uint8(rnd.IntN(9))}}

@@ -16,6 +16,13 @@ const (
 	entNoID           = 1 << 7
 )
 
+// Bits of a Hole's first byte, above the two of its kind.
+const (
+	holeState  = 2 // shift
+	holeIDs    = 1 << 5
+	holeUnused = 0b11 << 6
+)
+
 // slots is how many symbols' last trades are remembered while a batch is written or read.
 // A power of two, and small enough for the stack; symbols beyond share, which costs bytes and
 // nothing else.
@@ -52,6 +59,12 @@ func (s *entryState) append(dst []byte, e *market.Entry, symbol uint32) []byte {
 		dst = appendU(dst, uint64(symbol+1)) // AllSymbols + 1 is 0
 		dst = appendS(dst, e.Until-e.Time)
 		dst = append(dst, byte(e.Reason))
+		dst[at] |= byte(e.State) << holeState
+		if after, before := e.AfterID(), e.BeforeID(); after|before != 0 {
+			dst[at] |= holeIDs
+			dst = appendU(dst, after)
+			dst = appendS(dst, int64(before-after))
+		}
 	}
 	return dst
 }
@@ -102,6 +115,9 @@ func checkEntry(e *market.Entry) error {
 	if e.Kind < market.Trade || e.Kind > market.Hole {
 		return fmt.Errorf("kind %d: 1 to %d", e.Kind, market.Hole)
 	}
+	if e.Kind == market.Hole && e.State > market.GapFilling {
+		return fmt.Errorf("state %d of a hole: up to %d", e.State, market.GapFilling)
+	}
 	if e.Kind > market.Cancel {
 		return nil
 	}
@@ -123,10 +139,14 @@ func (s *entryState) read(d *decoder, e *market.Entry, symbols int) {
 		s.readTrade(d, e, is, symbols)
 		return
 	}
-	if is&^entKind != 0 {
+	if e.Kind == market.Mark && is&^entKind != 0 {
 		d.fail("bits %08b: unknown", is)
 	}
 	if e.Kind == market.Hole {
+		e.State = market.GapState(is >> holeState & 7)
+		if is&holeUnused != 0 || e.State > market.GapFilling {
+			d.fail("bits %08b of a hole: unknown", is)
+		}
 		symbol := d.u()
 		if symbol > uint64(symbols) {
 			d.fail("symbol %d of %d", symbol-1, symbols)
@@ -134,6 +154,10 @@ func (s *entryState) read(d *decoder, e *market.Entry, symbols int) {
 		e.Symbol = uint32(symbol) - 1
 		e.Until = e.Time + d.s()
 		e.Reason = market.GapReason(d.byte())
+		if is&holeIDs != 0 {
+			e.Order = d.u()
+			e.ID = e.Order + uint64(d.s())
+		}
 	}
 }
 

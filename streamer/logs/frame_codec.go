@@ -47,7 +47,13 @@ func (f *Frame) AppendBinary(dst []byte) ([]byte, error) {
 		dst = appendU(dst, uint64(g.Symbol))
 		dst = appendS(dst, g.FromMs-from)
 		dst = appendS(dst, g.ToMs-g.FromMs)
-		dst = append(dst, byte(g.State)<<6|byte(g.Reason))
+		if g.AfterID|g.BeforeID == 0 {
+			dst = append(dst, byte(g.State)<<6|byte(g.Reason))
+		} else {
+			dst = append(dst, byte(g.State)<<6|gapIDs|byte(g.Reason))
+			dst = appendU(dst, g.AfterID)
+			dst = appendS(dst, int64(g.BeforeID-g.AfterID))
+		}
 		from = g.FromMs
 	}
 	if f.Kind != FrameBars {
@@ -129,8 +135,12 @@ func (f *Frame) records(d *decoder) {
 // minGap is the least that a gap takes in bytes.
 const minGap = 4
 
-// maxReason is the highest reason that a gap's byte has room for.
-const maxReason = 1<<6 - 1
+// Of a gap's byte: its two highest bits are the state, gapIDs says that ids follow, and
+// maxReason is the highest reason that there is room for.
+const (
+	gapIDs    = 1 << 5
+	maxReason = gapIDs - 1
+)
 
 func (f *Frame) gaps(d *decoder) {
 	n := d.count("gaps", minGap)
@@ -146,6 +156,10 @@ func (f *Frame) gaps(d *decoder) {
 		g.ToMs = g.FromMs + d.s()
 		c := d.byte()
 		g.State, g.Reason = market.GapState(c>>6), market.GapReason(c&maxReason)
+		if c&gapIDs != 0 {
+			g.AfterID = d.u()
+			g.BeforeID = g.AfterID + uint64(d.s())
+		}
 		if d.err != nil {
 			d.err = fmt.Errorf("gap %d: %w", i, d.err)
 			return

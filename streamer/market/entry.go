@@ -50,6 +50,9 @@ type Entry struct {
 	// (a multiple of a millisecond); of a Hole, its beginning.
 	Time  int64
 	Until int64 // Hole: its end, exclusive, Unix ns
+	// State of a Hole: GapOpen; GapFilling, after which trades with ids between AfterID and
+	// BeforeID come that fill it; GapRepaired or GapUnrepairable, which end that.
+	State GapState
 	Price Decimal
 	Size  Decimal // Invariant: positive
 	// Order orders trades of one symbol at one Time: a venue's sequence or trade id, else
@@ -61,6 +64,14 @@ type Entry struct {
 	// Offset is the place in the source, rising through a feed's life; see [SourcePosition].
 	Offset uint64
 }
+
+// AfterID and BeforeID of a Hole are the ids of the trades around what is missing, both
+// exclusive; 0: not known. They stand in Order and ID, which a Hole does not need otherwise:
+// an Entry is copied for every trade.
+func (e *Entry) AfterID() uint64 { return e.Order }
+
+// BeforeID is the id of the first trade after a Hole; 0: not known.
+func (e *Entry) BeforeID() uint64 { return e.ID }
 
 // GapReason says why a stretch is not known. Its numbers stand in the logs.
 type GapReason uint8
@@ -97,11 +108,13 @@ const (
 	GapRepaired
 	GapUnrepairable
 	GapRemoved
+	// GapFilling stands in TICKS alone: trades follow that fill the gap.
+	GapFilling
 )
 
 // String is the state on the wire.
 func (s GapState) String() string {
-	return [...]string{"open", "repaired", "unrepairable", "removed"}[s%4]
+	return [...]string{"open", "repaired", "unrepairable", "removed", "filling"}[s%5]
 }
 
 // Gap is a stretch [FromMs, ToMs) of one symbol that was not observed.
@@ -111,6 +124,8 @@ type Gap struct {
 	ToMs   int64
 	Reason GapReason
 	State  GapState
+	// AfterID and BeforeID are the ids of the trades around it, both exclusive; 0: not known.
+	AfterID, BeforeID uint64
 }
 
 // SourcePosition is a place in a feed's source: everything up to it has been taken in.

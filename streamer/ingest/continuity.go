@@ -1,0 +1,93 @@
+package ingest
+
+import (
+	"github.com/marketstream/marketstream/streamer/market"
+)
+
+// continuity holds a venue to its promise that the trade ids of a symbol rise by one: what
+// comes twice is passed over, and what is missing becomes a hole, said before the trade that shows it.
+type continuity struct {
+	index []int32 // place by symbol number; -1: not ours
+	known []newest
+	// Duplicates counts what was passed over.
+	duplicates uint64
+}
+
+// newest is the newest trade of a symbol.
+type newest struct {
+	id     uint64 // 0: none known
+	timeNs int64
+	// seen is an id that the venue named and that has not come; it is missing once the venue names one again.
+	seen uint64
+}
+
+func newContinuity(symbols []uint32) *continuity {
+	c := &continuity{known: make([]newest, len(symbols))}
+	for i, s := range symbols {
+		for int(s) >= len(c.index) {
+			c.index = append(c.index, -1)
+		}
+		c.index[s] = int32(i)
+	}
+	return c
+}
+
+func (c *continuity) of(symbol uint32) *newest {
+	if int(symbol) >= len(c.index) || c.index[symbol] < 0 {
+		return nil
+	}
+	return &c.known[c.index[symbol]]
+}
+
+// admit appends a trade, a hole or what a Seen amounts to to dst.
+func (c *continuity) admit(dst []market.Entry, e *market.Entry) []market.Entry {
+	n := c.of(e.Symbol)
+	if n == nil {
+		if e.Kind == market.Hole {
+			dst = append(dst, *e)
+		}
+		return dst
+	}
+	switch e.Kind {
+	case market.Hole:
+		if e.State == market.GapOpen && e.BeforeID() > n.id {
+			n.id, n.timeNs = e.BeforeID()-1, max(n.timeNs, e.Until)
+		}
+		return append(dst, *e)
+	case market.Seen:
+		return c.seen(dst, e, n)
+	}
+	if e.ID != 0 && e.ID <= n.id {
+		c.duplicates++
+		return dst
+	}
+	if n.id != 0 && e.ID > n.id+1 {
+		dst = append(dst, hole(e.Symbol, n, e.ID, e.Time))
+	}
+	n.id, n.timeNs = e.ID, max(n.timeNs, e.Time)
+	return append(dst, *e)
+}
+
+// seen takes the venue's word that its newest trade is e.ID. It may overtake the trade
+// itself, so only what is still missing when the venue speaks again is a hole.
+func (c *continuity) seen(dst []market.Entry, e *market.Entry, n *newest) []market.Entry {
+	if n.id == 0 { // nothing is known before it
+		n.id, n.timeNs = e.ID, e.Time
+		return dst
+	}
+	if n.seen > n.id {
+		dst = append(dst, hole(e.Symbol, n, n.seen+1, e.Time))
+		n.id, n.timeNs = n.seen, max(n.timeNs, e.Time)
+	}
+	n.seen = 0
+	if e.ID > n.id {
+		n.seen = e.ID
+	}
+	return dst
+}
+
+// hole is the trades after n and before the one with id before, at timeNs.
+func hole(symbol uint32, n *newest, before uint64, timeNs int64) market.Entry {
+	return market.Entry{Kind: market.Hole, Symbol: symbol, Time: n.timeNs, Until: max(timeNs, n.timeNs) + 1,
+		Order: n.id, ID: before, Reason: market.GapDisconnect}
+}
