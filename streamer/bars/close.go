@@ -45,6 +45,8 @@ func (f *Fold) close(always bool) *Close {
 	}
 	f.lastClose = w
 	f.out.Watermark, f.out.Applied, f.out.Open = w, f.applied, f.openPosition()
+	f.out.AppliedIDs = f.ids(f.out.AppliedIDs)
+	f.out.OpenIDs = f.openIDs()
 	return &f.out
 }
 
@@ -58,6 +60,20 @@ func (f *Fold) openPosition() market.Position {
 		}
 	}
 	return open
+}
+
+// openIDs are the newest trades where the open minutes begin: the least of each symbol.
+func (f *Fold) openIDs() []LastTrade {
+	if len(f.minutes) == 0 {
+		return f.out.AppliedIDs
+	}
+	open := f.minutes[0]
+	for i := range f.minutes {
+		if m := &f.minutes[i]; m.open.Tick.Compare(open.open.Tick) < 0 {
+			open = *m
+		}
+	}
+	return open.ids
 }
 
 func (f *Fold) anyPeriodDue() bool {

@@ -40,6 +40,8 @@ type Config struct {
 	Conditions       *market.ConditionTable
 	CloseGraceMs     int64
 	RevisionWindowMs int64
+	// GaplessIDs: the trade ids of a symbol rise by one, so that the newest says where the fold is in the source.
+	GaplessIDs bool
 }
 
 // Close is everything that a partition closes at one moment: the content of one frame.
@@ -51,6 +53,8 @@ type Close struct {
 	Watermark int64 // ms
 	Applied   market.Position
 	Open      market.Position
+	// AppliedIDs and OpenIDs are the newest trade of each symbol at Applied and at Open, with Config.GaplessIDs.
+	AppliedIDs, OpenIDs []LastTrade
 }
 
 // Stats count entries by what became of them; nothing vanishes uncounted.
@@ -88,8 +92,10 @@ type Fold struct {
 	before   market.Position // after the entry before the current one
 	applied  market.Position
 	restored uint64 // entries at or before this place of the source were applied before the restart
-	again    bool   // the current entry is one of those
-	top      uint64 // highest place seen
+	// restoredTick is the same as a position in TICKS.
+	restoredTick market.TickPosition
+	again        bool   // the current entry is one of those
+	top          uint64 // highest place seen
 
 	spare   []idSet // room for ids, used again
 	changed []int32 // symbols whose state changed
@@ -105,6 +111,7 @@ type periods struct{ minute, start, end int64 }
 type minute struct {
 	startMs  int64
 	open     market.Position // before its first entry
+	ids      []LastTrade     // at open
 	included bool
 	extended bool
 }
@@ -150,7 +157,7 @@ func (f *Fold) Watermark() (ms int64, ok bool) { return f.watermark, f.watermark
 // something is due, and only ever at a Mark.
 func (f *Fold) Entry(e *market.Entry, at market.Position) *Close {
 	var c *Close
-	f.again = e.Offset != 0 && e.Offset <= f.restored
+	f.again = e.Offset != 0 && e.Offset <= f.restored || at.Tick.Compare(f.restoredTick) <= 0 && at.Tick.Token != 0
 	switch e.Kind {
 	case market.Trade:
 		f.trade(e)
@@ -193,6 +200,8 @@ func (f *Fold) trade(e *market.Entry) {
 	if s == nil {
 		return
 	}
+	f.again = f.again || f.hadID(s, e.ID)
+	defer f.sawID(s, e.ID, e.Time)
 	var o *openRecord
 	if n := len(s.open); n > 0 && e.Time >= s.open[n-1].fromNs && e.Time < s.open[n-1].fromNs+minuteNs {
 		o = &s.open[n-1]
@@ -280,7 +289,7 @@ func (f *Fold) minute(startMs int64) *minute {
 			return &f.minutes[at]
 		}
 	}
-	f.minutes = slices.Insert(f.minutes, at, minute{startMs: startMs, open: f.before,
+	f.minutes = slices.Insert(f.minutes, at, minute{startMs: startMs, open: f.before, ids: f.ids(nil),
 		included: f.cfg.Session.Includes(startMs), extended: f.cfg.Session.OutsideRegular(startMs)})
 	f.dueBy(startMs + minuteMs + f.cfg.CloseGraceMs)
 	return &f.minutes[at]

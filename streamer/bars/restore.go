@@ -44,6 +44,8 @@ func (f *Fold) Restore(c *Close) {
 	f.setDue()
 	f.applied, f.before = c.Applied, c.Open
 	f.restored = max(f.restored, c.Applied.Source.Offset)
+	f.restoredTick = c.Applied.Tick
+	f.restoreIDs(c.AppliedIDs, c.OpenIDs)
 }
 
 func (f *Fold) lookupNumber(number uint32) int32 {

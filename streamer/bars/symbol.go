@@ -16,10 +16,13 @@ type symbol struct {
 	// recent are the closed records whose end lies within the revision window, by start.
 	recent [market.MaxTimeframe + 1][]closedRecord
 	// last is the start of the newest bar that was emitted.
-	last    [market.MaxTimeframe + 1]int64
-	lastNs  int64 // time of the newest trade
-	changed bool
-	spans   []span // gaps that may touch a bar still to come
+	last   [market.MaxTimeframe + 1]int64
+	lastNs int64 // time of the newest trade
+	// lastID is the highest trade id taken in, and restoredID that up to which the log had them before a restart.
+	lastID, restoredID uint64
+	lastIDMs           int64
+	changed            bool
+	spans              []span // gaps that may touch a bar still to come
 	// tooLate are the last minutes for which a gap was recorded because trades came too late.
 	tooLate [8]int64
 	next    uint8

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"fmt"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -39,14 +40,12 @@ func BenchmarkClose20000(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer func() { _ = bb.Close() }()
-			pipe, writers := startWriters(b, ctx, bb, 20_000)
+			src, p := startPlane(b, ctx, bb, 20_000)
 			offset, at := uint64(0), int64(1_709_649_000_000)
 			mark := func(ms int64) {
 				offset++
-				if err := pipe.Put(&market.Entry{Kind: market.Mark, Symbol: market.AllSymbols, Time: ms * 1e6, Offset: offset}); err != nil {
-					b.Fatal(err)
-				}
-				if err := pipe.Flush(); err != nil {
+				src.put(b, &market.Entry{Kind: market.Mark, Symbol: market.AllSymbols, Time: ms * 1e6, Offset: offset})
+				if err := src.sink.Flush(); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -56,62 +55,84 @@ func BenchmarkClose20000(b *testing.B) {
 				for s := range uint32(20_000) {
 					offset++
 					e := market.Entry{Kind: market.Trade, Symbol: s, Time: at * 1e6, Price: market.Decimal{Coef: int64(10_000 + s), Scale: 2}, Size: market.Decimal{Coef: 7}, Offset: offset, Order: offset}
-					if err := pipe.Put(&e); err != nil {
-						b.Fatal(err)
-					}
+					src.put(b, &e)
 				}
 				at += 60_000
 				mark(at) // everything is folded
-				settle(b, writers, at)
+				settle(b, p, at)
 				b.StartTimer()
 				before := cpu()
 				mark(at + 2000)
-				settle(b, writers, at+2000)
+				settle(b, p, at+2000)
 				used += cpu() - before
 			}
 			b.ReportMetric(float64(used.Microseconds())/1000/float64(b.N), "cpu-ms/close")
-			pipe.Close()
 		})
 	}
 }
 
-// startWriters starts a pipeline over n symbols.
-func startWriters(b *testing.B, ctx context.Context, bb *backbone.Backbone, n int) (*Pipeline, []*Writer) {
+// hand is a source that says what its test puts.
+type hand struct{ sink chan feed.Sink }
+
+func (h *hand) SetSymbols([]feed.Symbol) {}
+func (h *hand) Close() error             { return nil }
+func (h *hand) Run(ctx context.Context, _ market.SourcePosition, _ uint64, sink feed.Sink) error {
+	h.sink <- sink
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// putter puts entries for a hand, from the test's goroutine.
+type putter struct{ sink feed.Sink }
+
+func (p *putter) put(b *testing.B, e *market.Entry) {
+	if err := p.sink.Put(e); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// startPlane starts a plane that holds every partition, over n symbols.
+func startPlane(b *testing.B, ctx context.Context, bb *backbone.Backbone, n int) (*putter, *Plane) {
 	b.Helper()
-	env := &Env{Bars: bb.Bars(), Ticks: bb.Ticks(), Symbols: &market.SymbolTable{}, Metrics: metrics.New("bench"), Log: logr.Discard(), Token: 1}
-	spec := &Spec{Timeframes: []market.Timeframe{market.M1}, ConditionsName: "None", CloseGraceMs: 2000, RevisionMs: 900_000}
-	var err error
-	if spec.Session.Calendar, err = market.LookupCalendar("AlwaysOpen"); err != nil {
-		b.Fatal(err)
-	}
-	if spec.Conditions, err = market.LookupConditions("None"); err != nil {
-		b.Fatal(err)
-	}
+	table := &market.SymbolTable{}
+	env := &Env{Bars: bb.Bars(), Ticks: bb.Ticks(), Symbols: table, Metrics: metrics.New("bench"), Log: logr.Discard(), Heads: headsOf(bb.Bars(), table)}
+	spec := testSpec(b)
+	spec.CloseGraceMs, spec.Symbols = 2000, nil
 	for i := range n {
 		spec.Symbols = append(spec.Symbols, fmt.Sprintf("S%05d", i))
-		env.Symbols.Intern(spec.Symbols[i])
+		table.Intern(spec.Symbols[i])
 	}
-	r, err := Restore(ctx, env, spec, Heads{})
-	if err != nil {
-		b.Fatal(err)
+	src := &hand{sink: make(chan feed.Sink, 1)}
+	p := NewPlane(PlaneOptions{Env: env, Source: src, Spec: spec, Status: func(feed.Status) {},
+		Ended: func(_ int, err error) { b.Error(err) }, Failed: func(err error) { b.Error(err) }})
+	ctx, cancel := context.WithCancel(ctx)
+	var done sync.WaitGroup
+	done.Go(func() { p.Run(ctx) })
+	b.Cleanup(func() {
+		cancel()
+		done.Wait()
+	})
+	p.claimAll()
+	return &putter{<-src.sink}, p
+}
+
+// claimAll claims every partition at once, so that they are opened together.
+func (p *Plane) claimAll() {
+	p.mu.Lock()
+	for i := range p.parts {
+		p.parts[i] = &part{lane: p.newLane(), claim: &Claim{Partition: i, Token: 1, Gate: always{}}}
 	}
-	for _, w := range r.Writers {
-		go func() {
-			if err := w.Run(ctx); err != nil {
-				b.Error(err)
-			}
-		}()
-	}
-	return NewPipeline(r.Writers, func(feed.Status) {}), r.Writers
+	p.mu.Unlock()
+	p.wake()
 }
 
 // settle waits until every writer has reached a watermark.
-func settle(b *testing.B, writers []*Writer, ms int64) {
+func settle(b *testing.B, p *Plane, ms int64) {
 	b.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for _, w := range writers {
-		for w.Progress().WatermarkMs < ms {
+	for _, x := range p.parts {
+		for x.writer.Progress().WatermarkMs < ms {
 			<-tick.C
 		}
 	}

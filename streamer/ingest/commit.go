@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"reflect"
+	"slices"
 	"time"
 
 	"github.com/marketstream/marketstream/streamer/bars"
@@ -16,18 +16,17 @@ import (
 // ErrFenced says that another writer has taken the partition over.
 var ErrFenced = errors.New("another writer holds the partition")
 
-const (
-	retryFirst = 20 * time.Millisecond
-	retryLast  = 2 * time.Second
-)
-
 // commit appends what the fold closed as one frame: the commit, the fence and the
 // checkpoint in one.
 func (w *Writer) commit(ctx context.Context, c *bars.Close) error {
 	f := logs.Frame{
-		Kind: logs.FrameBars, Partition: uint8(w.partition), Number: w.last.Number + 1, Token: w.env.Token,
+		Kind: logs.FrameBars, Partition: uint8(w.Partition), Number: w.last.Number + 1, Token: w.Token,
 		Tag: rand.Uint32(), ConfigGeneration: w.gen, Watermark: c.Watermark,
 		Applied: c.Applied, Open: c.Open, Records: c.Records, Gaps: c.Gaps,
+	}
+	if w.ids != nil {
+		f.Applied.Source.Opaque = appendIDs(nil, c.AppliedIDs, w.env.Symbols)
+		f.Open.Source.Opaque = appendIDs(nil, c.OpenIDs, w.env.Symbols)
 	}
 	if err := w.append(ctx, &f); err != nil {
 		return err
@@ -66,16 +65,22 @@ func (w *Writer) append(ctx context.Context, f *logs.Frame) error {
 	}
 	w.frame = data
 	began := time.Now()
-	for pause := retryFirst; ; pause = min(2*pause, retryLast) {
-		seq, err := w.env.Bars.Append(ctx, w.partition, w.last.Seq, w.frame)
+	var pause backoff
+	for {
+		if err := w.Gate.Wait(ctx); err != nil {
+			return err
+		}
+		seq, err := w.env.Bars.Append(ctx, w.Partition, w.last.Seq, w.frame)
 		if err == nil {
 			w.committed(seq, f, began)
 			return nil
 		}
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return ctx.Err()
-		}
-		if !errors.Is(err, logs.ErrFull) {
+		case errors.Is(err, logs.ErrTooLarge):
+			return fmt.Errorf("frame %d with %d bars: %w", f.Number, len(f.Records), err)
+		case !errors.Is(err, logs.ErrFull):
 			seq, done, jerr := w.judge(ctx, f)
 			if jerr != nil {
 				return jerr
@@ -85,17 +90,18 @@ func (w *Writer) append(ctx context.Context, f *logs.Frame) error {
 				return nil
 			}
 		}
-		w.env.Log.Info("an append to BARS failed and is tried again", "partition", w.partition, "frame", f.Number, "in", pause.String(), "reason", err.Error())
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return ctx.Err()
+		if pause.pause < retryLast/2 {
+			w.log.Info("an append to BARS failed and is tried again until it succeeds", "frame", f.Number, "reason", err.Error())
+		}
+		if err := pause.wait(ctx); err != nil {
+			return err
 		}
 	}
 }
 
 func (w *Writer) committed(seq uint64, f *logs.Frame, began time.Time) {
 	w.last = frameRef{Seq: seq, Number: f.Number}
+	w.base = checkpoint{f.Watermark, f.Applied, f.Open}
 	w.env.Metrics.LogAppend.Observe(time.Since(began).Seconds())
 	w.env.Metrics.LogFrames.Inc()
 }
@@ -105,22 +111,21 @@ func (w *Writer) committed(seq uint64, f *logs.Frame, began time.Time) {
 // wraps ErrFenced when it is newer and logs.ErrRewound when it is older than the one that
 // f follows; neither: it is that one, so the append may be tried again.
 func (w *Writer) judge(ctx context.Context, f *logs.Frame) (seq uint64, done bool, err error) {
-	e, err := w.env.Bars.Last(ctx, w.partition)
+	e, err := w.env.Bars.Last(ctx, w.Partition)
 	switch {
 	case errors.Is(err, logs.ErrGone):
-		w.last.Seq = 0 // it aged out; the frame's number still proves continuity
-		return 0, false, nil
+		return 0, false, w.gone(ctx)
 	case errors.Is(err, logs.ErrUnavailable):
 		return 0, false, nil
 	case err != nil:
-		return 0, false, fmt.Errorf("reading the last frame of partition %d: %w", w.partition, err)
+		return 0, false, fmt.Errorf("reading the last frame: %w", err)
 	}
 	g, err := logs.DecodeFrame(e.Data)
 	if err != nil {
 		return 0, false, fmt.Errorf("frame at %d: %w", e.Seq, err)
 	}
 	switch {
-	case g.Number == f.Number && (g.Tag == f.Tag && g.Token == f.Token || sameBars(g, f)):
+	case g.Token <= f.Token && g.Number == f.Number && (g.Tag == f.Tag && g.Token == f.Token || sameBars(g, f)):
 		return e.Seq, true, nil
 	case g.Number >= f.Number || g.Token > f.Token:
 		w.env.Metrics.LogFenced.Inc()
@@ -128,14 +133,33 @@ func (w *Writer) judge(ctx context.Context, f *logs.Frame) (seq uint64, done boo
 	case e.Seq == w.last.Seq && g.Number == w.last.Number:
 		return 0, false, nil
 	}
-	return 0, false, fmt.Errorf("%w: partition %d ends with frame %d, frame %d was acknowledged", logs.ErrRewound, w.partition, g.Number, w.last.Number)
+	return 0, false, fmt.Errorf("%w: it ends with frame %d, frame %d was acknowledged", logs.ErrRewound, g.Number, w.last.Number)
+}
+
+// gone decides what it means that the partition has no last frame: it aged out, and its
+// number proves continuity; or the log has lost it.
+func (w *Writer) gone(ctx context.Context) error {
+	if w.last.Seq == 0 {
+		return nil
+	}
+	b, err := w.env.Bars.Bounds(ctx)
+	switch {
+	case errors.Is(err, logs.ErrUnavailable):
+		return nil
+	case err != nil:
+		return fmt.Errorf("asking for the end of BARS: %w", err)
+	case b.Last < w.last.Seq || b.First <= w.last.Seq:
+		return fmt.Errorf("%w: frame %d at %d is gone, and the log has %d to %d", logs.ErrRewound, w.last.Number, w.last.Seq, b.First, b.Last)
+	}
+	w.last.Seq = 0
+	return nil
 }
 
 // sameBars reports whether two frames say the same from the same position in the source.
 func sameBars(g, f *logs.Frame) bool {
 	return g.Kind == f.Kind && g.Watermark == f.Watermark &&
 		samePlace(g.Applied.Source, f.Applied.Source) && samePlace(g.Open.Source, f.Open.Source) &&
-		reflect.DeepEqual(g.Symbols, f.Symbols) && reflect.DeepEqual(g.Records, f.Records) && reflect.DeepEqual(g.Gaps, f.Gaps)
+		slices.Equal(g.Symbols, f.Symbols) && slices.Equal(g.Records, f.Records) && slices.Equal(g.Gaps, f.Gaps)
 }
 
 func samePlace(a, b market.SourcePosition) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 // memory is a Log in memory that fails on cue.
 type memory struct {
 	entries []logs.Entry
+	seq     uint64
 	// fault is asked before each append of a partition's frame with its number; after says that
 	// the append happens all the same.
 	fault func(number uint64) (err error, after bool)
@@ -34,8 +36,9 @@ func (m *memory) lastOf(p int) (logs.Entry, bool) {
 }
 
 func (m *memory) store(p int, data []byte) uint64 {
-	m.entries = append(m.entries, logs.Entry{Seq: uint64(len(m.entries) + 1), Partition: p, Data: slices.Clone(data)})
-	return uint64(len(m.entries))
+	m.seq++
+	m.entries = append(m.entries, logs.Entry{Seq: m.seq, Partition: p, Data: slices.Clone(data)})
+	return m.seq
 }
 
 func (m *memory) Append(_ context.Context, p int, expect uint64, data []byte) (uint64, error) {
@@ -79,7 +82,12 @@ func (m *memory) Get(context.Context, uint64) (logs.Entry, error) { return logs.
 func (m *memory) Tail(context.Context, uint64, func(logs.Entry) error) error {
 	return errors.ErrUnsupported
 }
-func (m *memory) Bounds(context.Context) (logs.Bounds, error) { return logs.Bounds{}, nil }
+func (m *memory) Bounds(context.Context) (logs.Bounds, error) {
+	if len(m.entries) == 0 {
+		return logs.Bounds{First: m.seq + 1, Last: m.seq}, nil
+	}
+	return logs.Bounds{First: m.entries[0].Seq, Last: m.entries[len(m.entries)-1].Seq}, nil
+}
 
 // noTicks takes ticks and keeps none.
 type noTicks struct{}
@@ -95,10 +103,57 @@ type done struct{}
 
 func (done) Wait(context.Context) error { return nil }
 
-// folded runs trades of n minutes through a writer over a log, and returns the writer's end.
-func folded(t *testing.T, log *memory, n int) (*Writer, error) {
+// script is a source that can be read again: it says its entries.
+type script struct{ entries []market.Entry }
+
+func (s *script) SetSymbols([]feed.Symbol) {}
+func (s *script) Close() error             { return nil }
+func (s *script) Run(ctx context.Context, from market.SourcePosition, _ uint64, sink feed.Sink) error {
+	for i := range s.entries {
+		e := s.entries[i]
+		if e.Kind != market.Mark && e.Offset <= from.Offset {
+			continue
+		}
+		if err := sink.Put(&e); err != nil {
+			return err
+		}
+	}
+	if err := sink.Flush(); err != nil {
+		return err
+	}
+	sink.Status(feed.Status{State: feed.Ended})
+	return nil
+}
+
+// always is a gate that is open.
+type always struct{}
+
+func (always) Wait(context.Context) error { return nil }
+
+// headsOf reads a log's heads.
+func headsOf(l logs.Log, table *market.SymbolTable) func(context.Context) (Heads, logs.Bounds, error) {
+	return func(ctx context.Context) (h Heads, b logs.Bounds, err error) {
+		r := logs.Reader{Log: l, Symbols: table}
+		err = r.Frames(ctx, 1, func(seq uint64, f *logs.Frame) error {
+			if b.Last = seq; b.First == 0 {
+				b.First = seq
+			}
+			if f.Kind == logs.FrameOwner {
+				return nil
+			}
+			x := &h[f.Partition]
+			x.Seq, x.Frame = seq, f
+			if f.Shape != nil {
+				x.Shape, x.ShapeSeq = f.Shape, seq
+			}
+			return nil
+		})
+		return h, b, err
+	}
+}
+
+func testSpec(t testing.TB) *Spec {
 	t.Helper()
-	env := &Env{Bars: log, Ticks: noTicks{}, Symbols: &market.SymbolTable{}, Metrics: metrics.New("test"), Log: logr.Discard(), Token: 1}
 	spec := &Spec{Symbols: []string{"SPY"}, Timeframes: []market.Timeframe{market.M1}, ConditionsName: "None", CloseGraceMs: 0, RevisionMs: 900_000, Source: "test"}
 	var err error
 	if spec.Session.Calendar, err = market.LookupCalendar("AlwaysOpen"); err != nil {
@@ -107,32 +162,56 @@ func folded(t *testing.T, log *memory, n int) (*Writer, error) {
 	if spec.Conditions, err = market.LookupConditions("None"); err != nil {
 		t.Fatal(err)
 	}
+	return spec
+}
+
+// folded runs trades of n minutes through a plane over a log, and returns how its writer ended.
+func folded(t *testing.T, log *memory, n int) error {
+	t.Helper()
+	table := &market.SymbolTable{}
+	table.Intern("SPY")
+	env := &Env{Bars: log, Ticks: noTicks{}, Symbols: table, Metrics: metrics.New("test"), Log: logr.Discard(), Heads: headsOf(log, table)}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	r, err := Restore(ctx, env, spec, Heads{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	pipe := NewPipeline(r.Writers, func(feed.Status) {})
-	ended := make(chan error, 1)
-	go func() { ended <- r.Writers[0].Run(ctx) }()
+	src := &script{}
 	for i := range n {
 		at := int64(1_709_649_000_000) + int64(i)*60_000
-		for k, e := range []market.Entry{
-			{Kind: market.Mark, Symbol: market.AllSymbols, Time: at * 1e6},
-			{Kind: market.Trade, Time: at * 1e6, Price: market.MustDecimal("1.5"), Size: market.MustDecimal("2")},
-		} {
-			e.Offset = uint64(i + k)
-			if err := pipe.Put(&e); err != nil {
-				t.Fatal(err)
-			}
+		src.entries = append(src.entries, market.Entry{Kind: market.Mark, Symbol: market.AllSymbols, Time: at * 1e6, Offset: uint64(i)},
+			market.Entry{Kind: market.Trade, Time: at * 1e6, Price: market.MustDecimal("1.5"), Size: market.MustDecimal("2"), Offset: uint64(i + 1)})
+	}
+	result := make(chan error, 1)
+	p := NewPlane(PlaneOptions{Env: env, Source: src, Spec: testSpec(t),
+		Status: func(feed.Status) {},
+		Ended:  func(_ int, err error) { result <- err }, Failed: func(err error) { result <- err }})
+	var done sync.WaitGroup
+	done.Go(func() { p.Run(ctx) })
+	spy := market.PartitionOf("SPY")
+	p.Claim(Claim{Partition: spy, Token: 1, Gate: always{}})
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	last := int64(1_709_649_000_000) + int64(n-1)*60_000
+	for reached := false; !reached; {
+		select {
+		case err := <-result:
+			cancel()
+			done.Wait()
+			return err
+		case <-tick.C:
+			g := p.Progress()
+			reached = len(g) == 1 && g[0].WatermarkMs == last
+		case <-ctx.Done():
+			t.Fatal("the writer does not get on")
 		}
 	}
-	if err := pipe.Flush(); err != nil {
-		t.Fatal(err)
+	p.Release(ctx, spy)
+	cancel()
+	done.Wait()
+	select {
+	case err := <-result:
+		return err
+	default:
+		return nil
 	}
-	pipe.Close()
-	return r.Writers[0], <-ended
 }
 
 // numbers are those of the frames in a log.
@@ -164,7 +243,7 @@ func TestAppendFails(t *testing.T) {
 	t.Run("not stored", func(t *testing.T) {
 		for _, err := range []error{logs.ErrUnavailable, logs.ErrFull, fmt.Errorf("wrapped: %w", logs.ErrUnavailable)} {
 			log := &memory{fault: once(3, err, false)}
-			if _, err := folded(t, log, 5); err != nil {
+			if err := folded(t, log, 5); err != nil {
 				t.Error(err)
 			}
 			if got := log.numbers(t); !slices.Equal(got, want) {
@@ -174,7 +253,7 @@ func TestAppendFails(t *testing.T) {
 	})
 	t.Run("stored, the answer lost", func(t *testing.T) {
 		log := &memory{fault: once(3, logs.ErrUnavailable, true)}
-		if _, err := folded(t, log, 5); err != nil {
+		if err := folded(t, log, 5); err != nil {
 			t.Error(err)
 		}
 		if got := log.numbers(t); !slices.Equal(got, want) {
@@ -195,7 +274,7 @@ func TestAppendFails(t *testing.T) {
 			}
 			return nil, false
 		}
-		if _, err := folded(t, log, 5); !errors.Is(err, ErrFenced) {
+		if err := folded(t, log, 5); !errors.Is(err, ErrFenced) {
 			t.Errorf("%v, want ErrFenced", err)
 		}
 		if got := log.numbers(t); !slices.Equal(got, []uint64{1, 2, 3}) {
@@ -206,12 +285,12 @@ func TestAppendFails(t *testing.T) {
 		log := &memory{}
 		log.fault = func(n uint64) (error, bool) {
 			if n == 4 {
-				log.entries = log.entries[:1]
+				log.entries, log.seq = log.entries[:1], 1
 				return logs.ErrConflict, false
 			}
 			return nil, false
 		}
-		if _, err := folded(t, log, 5); !errors.Is(err, logs.ErrRewound) {
+		if err := folded(t, log, 5); !errors.Is(err, logs.ErrRewound) {
 			t.Errorf("%v, want ErrRewound", err)
 		}
 	})
@@ -226,7 +305,7 @@ func TestAppendFails(t *testing.T) {
 			}
 			return nil, false
 		}
-		if _, err := folded(t, log, 5); err != nil {
+		if err := folded(t, log, 5); err != nil {
 			t.Error(err)
 		}
 		if got := log.numbers(t); !slices.Equal(got, []uint64{4, 5}) {
@@ -239,7 +318,8 @@ func TestAppendFails(t *testing.T) {
 func TestOtherSource(t *testing.T) {
 	heads := Heads{}
 	heads[3].Shape = &logs.Shape{Source: "replay:1"}
-	_, err := Restore(context.Background(), &Env{}, &Spec{Source: "replay:2"}, heads)
+	env := &Env{Heads: func(context.Context) (Heads, logs.Bounds, error) { return heads, logs.Bounds{}, nil }}
+	_, err := openWriters(context.Background(), env, &Spec{Source: "replay:2"}, nil, nil)
 	if !errors.Is(err, ErrOtherSource) {
 		t.Error(err)
 	}

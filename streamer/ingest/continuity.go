@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"github.com/marketstream/marketstream/streamer/bars"
 	"github.com/marketstream/marketstream/streamer/market"
 )
 
@@ -90,4 +91,13 @@ func (c *continuity) seen(dst []market.Entry, e *market.Entry, n *newest) []mark
 func hole(symbol uint32, n *newest, before uint64, timeNs int64) market.Entry {
 	return market.Entry{Kind: market.Hole, Symbol: symbol, Time: n.timeNs, Until: max(timeNs, n.timeNs) + 1,
 		Order: n.id, ID: before, Reason: market.GapDisconnect}
+}
+
+// seed says what the newest trades were when the log was written.
+func (c *continuity) seed(ids []bars.LastTrade) {
+	for _, x := range ids {
+		if n := c.of(x.Symbol); n != nil && x.ID > n.id {
+			n.id, n.timeNs = x.ID, x.TimeMs*1e6
+		}
+	}
 }

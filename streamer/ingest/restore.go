@@ -7,119 +7,209 @@ import (
 	"math/rand/v2"
 
 	"github.com/marketstream/marketstream/streamer/bars"
+	"github.com/marketstream/marketstream/streamer/feed"
 	"github.com/marketstream/marketstream/streamer/logs"
 	"github.com/marketstream/marketstream/streamer/market"
 )
 
-// Restored is what [Restore] makes of the log.
-type Restored struct {
-	Writers []*Writer // of the partitions that have symbols, not running yet
-	// From is where the feed must go on; up to Said it only says again what it said before.
-	From       market.SourcePosition
-	Said       uint64
-	Generation logs.ConfigGeneration
-}
-
 // ErrOtherSource says that the log's positions are places in another source.
 var ErrOtherSource = errors.New("the log was made from another source")
 
-// Restore makes the writers of a stream from the log: what heads says of its end, and the
-// frames themselves. Where the shape of bars differs from the log's, it is written first.
-// Nothing else may write to the log meanwhile.
-func Restore(ctx context.Context, env *Env, spec *Spec, heads Heads) (*Restored, error) {
+// opening is what writers are made from: the end of BARS, and what the bars of a partition
+// are to be.
+type opening struct {
+	env    *Env
+	spec   *Spec
+	heads  Heads
+	bounds logs.Bounds
+	traits *feed.Traits // of the source; nil: it can be read again
+}
+
+// openWriters makes the writers of claims from the logs, and nothing else: after a crash, a
+// reload, on another pod. Where the shape of a partition's bars is to be another than the log's, it is
+// written first. A claim of a partition without symbols gets none. Nobody else may write these
+// partitions meanwhile; if somebody did, the error wraps [ErrFenced].
+func openWriters(ctx context.Context, env *Env, spec *Spec, tr *feed.Traits, claims []Claim) ([]*Writer, error) {
+	heads, bounds, err := env.Heads(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for p := range heads {
 		if s := heads[p].Shape; s != nil && s.Source != spec.Source {
 			return nil, fmt.Errorf("%w: %q, and this is %q", ErrOtherSource, s.Source, spec.Source)
 		}
 	}
-	r := &Restored{Generation: heads.Generation()}
-	offset, watermark, _ := heads.place()
-	next := r.Generation
-	next.Generation++
-	for p := range heads {
-		shape, gaps := spec.shape(p, heads[p].Shape, offset, watermark, env.Symbols)
-		w := newWriter(env, p, heads[p], r.Generation)
-		if changed(heads[p].Shape, shape) {
-			r.Generation, w.gen = next, next
-			if err := w.configure(ctx, &heads[p], shape, gaps, offset, watermark); err != nil {
-				return nil, err
-			}
-		}
-		if len(shape.Symbols) == 0 {
-			continue
-		}
-		for _, s := range shape.Symbols {
-			w.symbols = append(w.symbols, env.Symbols.Intern(s.Name))
-		}
-		w.fold = bars.New(spec.foldConfig(shape, env.Symbols))
-		r.Writers = append(r.Writers, w)
+	o := &opening{env: env, spec: spec, heads: heads, bounds: bounds, traits: tr}
+	plans := make([]plan, len(claims))
+	for i, c := range claims { // before any is written: what one says must not depend on another's
+		plans[i] = o.plan(c.Partition)
 	}
-	for _, w := range r.Writers {
-		w.gen = r.Generation
+	var writers []*Writer
+	for i, c := range claims {
+		w, err := o.writer(ctx, c, &plans[i])
+		if err != nil {
+			return nil, fmt.Errorf("partition %d: %w", c.Partition, err)
+		}
+		if w.fold != nil {
+			writers = append(writers, w)
+		}
 	}
-	if err := r.load(ctx, env); err != nil {
+	if err := o.load(ctx, writers); err != nil {
 		return nil, err
 	}
-	r.From, r.Said = earliest(&heads, r.Writers)
-	for _, w := range r.Writers {
-		w.at.Source, w.batch.Source = r.From, r.From
+	for _, w := range writers {
+		if w.live {
+			if err := w.replayTicks(ctx); err != nil {
+				return nil, fmt.Errorf("partition %d: %w", w.Partition, err)
+			}
+		}
+		w.stats = w.fold.Stats()
 		w.report()
 	}
-	return r, nil
+	return writers, nil
 }
 
-// load restores every fold from the log in one pass.
-func (r *Restored) load(ctx context.Context, env *Env) error {
-	var byPartition [market.Partitions]*Writer
-	for _, w := range r.Writers {
-		byPartition[w.partition] = w
+// writer makes the writer of one claim, with an empty fold, or none where there are no symbols.
+func (o *opening) writer(ctx context.Context, c Claim, p *plan) (*Writer, error) {
+	head := &o.heads[c.Partition]
+	w := &Writer{Claim: c, env: o.env, log: o.env.Log.WithValues("partition", c.Partition, "token", c.Token), live: o.traits != nil,
+		local: logs.Localizer{Table: o.env.Symbols}, gen: p.gen, number: c.Batches}
+	if err := w.begin(ctx, head); err != nil {
+		return nil, err
 	}
-	reader := logs.Reader{Log: env.Bars, Symbols: env.Symbols}
-	err := reader.Frames(ctx, 1, func(_ uint64, f *logs.Frame) error {
-		if f.Kind == logs.FrameOwner {
-			return nil
+	if p.write {
+		if err := w.configure(ctx, p); err != nil {
+			return nil, err
 		}
-		if w := byPartition[f.Partition]; w != nil {
-			w.fold.Restore(&bars.Close{Records: f.Records, Gaps: f.Gaps, Watermark: f.Watermark, Applied: f.Applied, Open: f.Open})
-			w.mark = max(w.mark, f.Watermark)
-		}
-		return nil
-	})
+	}
+	if p.shape == nil || len(p.shape.Symbols) == 0 {
+		return w, nil
+	}
+	w.shape = p.shape
+	w.at.Source, w.mark = w.base.Open.Source, w.base.Watermark
+	w.batch.Source, w.batch.Watermark = w.at.Source, w.mark
+	cfg, err := foldConfig(p.shape, o.env.Symbols)
 	if err != nil {
-		return fmt.Errorf("reading BARS: %w", err)
+		return nil, err
 	}
-	for _, w := range r.Writers {
-		w.stats = w.fold.Stats()
+	cfg.GaplessIDs = o.traits != nil && o.traits.Gapless
+	w.fold = bars.New(cfg)
+	for _, s := range cfg.Symbols {
+		w.symbols = append(w.symbols, s.Number)
+	}
+	if o.traits != nil && o.traits.Gapless {
+		w.ids = newContinuity(w.symbols)
+	}
+	w.report()
+	return w, nil
+}
+
+// begin sets w behind the partition's last frame, after making sure, at the leader, that it
+// is the one that we know of.
+func (w *Writer) begin(ctx context.Context, head *Head) error {
+	if head.Frame != nil {
+		w.last = frameRef{Seq: head.Seq, Number: head.Frame.Number}
+		w.base = checkpoint{head.Frame.Watermark, head.Frame.Applied, head.Frame.Open}
+	}
+	e, err := w.env.Bars.Last(ctx, w.Partition)
+	switch {
+	case errors.Is(err, logs.ErrGone):
+		return w.gone(ctx)
+	case err != nil:
+		return fmt.Errorf("reading the last frame: %w", err)
+	}
+	f, err := logs.DecodeFrame(e.Data)
+	if err != nil {
+		return fmt.Errorf("frame at %d: %w", e.Seq, err)
+	}
+	if head.Frame == nil || f.Number != head.Frame.Number || f.Tag != head.Frame.Tag {
+		return fmt.Errorf("%w: it ends with frame %d of token %d, which is news", ErrFenced, f.Number, f.Token)
 	}
 	return nil
 }
 
-func newWriter(env *Env, partition int, head Head, gen logs.ConfigGeneration) *Writer {
-	w := &Writer{env: env, partition: partition, gen: gen,
-		local: logs.Localizer{Table: env.Symbols},
-		in:    make(chan *chunk, chunksQueued), free: make(chan *chunk, chunksQueued+2)}
-	if head.Frame != nil {
-		w.last = frameRef{Seq: head.Seq, Number: head.Frame.Number}
+// load restores every fold from the log in one pass over what their longest open periods need.
+func (o *opening) load(ctx context.Context, writers []*Writer) error {
+	var byPartition [market.Partitions]*Writer
+	from := uint64(0)
+	for _, w := range writers {
+		byPartition[w.Partition] = w
+		if since := o.since(w); from == 0 || since < from {
+			from = since
+		}
 	}
-	w.report()
-	return w
+	err := o.env.Bars.Read(ctx, max(from, 1), func(e logs.Entry) error {
+		if e.Partition < 0 || byPartition[e.Partition] == nil {
+			return nil
+		}
+		f, err := logs.DecodeFrame(e.Data)
+		if err != nil {
+			return fmt.Errorf("frame at sequence %d: %w", e.Seq, err)
+		}
+		logs.Remap(f, o.env.Symbols)
+		return byPartition[e.Partition].restore(f)
+	})
+	if err != nil {
+		return fmt.Errorf("reading BARS: %w", err)
+	}
+	return nil
 }
 
-// configure writes the frame from which on the partition's bars have shape, and makes it
-// the partition's head. It stands where the last frame stood; a partition without one
-// begins where the stream is.
-func (w *Writer) configure(ctx context.Context, head *Head, shape *logs.Shape, gaps []market.Gap, offset uint64, watermarkMs int64) error {
-	f := &logs.Frame{Kind: logs.FrameConfig, Partition: uint8(w.partition), Number: w.last.Number + 1, Token: w.env.Token,
-		Tag: rand.Uint32(), ConfigGeneration: w.gen, Shape: shape, Gaps: gaps}
-	if old := head.Frame; old != nil {
-		f.Watermark, f.Applied, f.Open = old.Watermark, old.Applied, old.Open
-	} else {
-		f.Watermark = watermarkMs
-		f.Applied.Source.Offset, f.Open.Source.Offset = offset, offset
+// since is where in BARS the frames begin that w's fold needs: those of its longest open
+// period, and of the revision window.
+func (o *opening) since(w *Writer) uint64 {
+	f := o.heads[w.Partition].Frame
+	if f == nil || o.env.Since == nil {
+		return 1
 	}
+	cfg := w.fold.Config()
+	at := f.Watermark
+	if at >= market.EndOfFeed || at <= 0 {
+		return 1
+	}
+	largest := market.M1
+	for _, tf := range cfg.Timeframes {
+		largest = max(largest, tf)
+	}
+	start, _ := cfg.Session.Period(largest, at-cfg.CloseGraceMs-60_000)
+	return o.env.Since(w.Partition, min(start, at)-cfg.RevisionWindowMs-60_000)
+}
+
+// restore takes a frame of the partition back into the fold.
+func (w *Writer) restore(f *logs.Frame) error {
+	c := bars.Close{Records: f.Records, Gaps: f.Gaps, Watermark: f.Watermark, Applied: f.Applied, Open: f.Open}
+	if w.ids != nil {
+		var err error
+		if c.AppliedIDs, err = readIDs(f.Applied.Source.Opaque, w.env.Symbols); err != nil {
+			return err
+		}
+		if c.OpenIDs, err = readIDs(f.Open.Source.Opaque, w.env.Symbols); err != nil {
+			return err
+		}
+	}
+	w.fold.Restore(&c)
+	w.mark = max(w.mark, f.Watermark)
+	return nil
+}
+
+// checkpoint is what a frame says of how far its partition is.
+type checkpoint struct {
+	Watermark     int64
+	Applied, Open market.Position
+}
+
+// configure writes the frame from which on the partition's bars have a shape. It stands
+// where the last frame stood; a partition without one, or that had no symbols, begins where the plan says.
+func (w *Writer) configure(ctx context.Context, p *plan) error {
+	if w.last.Number == 0 || p.fresh {
+		w.base.Watermark = max(w.base.Watermark, p.startMs)
+		w.base.Applied.Source, w.base.Open.Source = p.start, p.start
+	}
+	f := &logs.Frame{Kind: logs.FrameConfig, Partition: uint8(w.Partition), Number: w.last.Number + 1, Token: w.Token,
+		Tag: rand.Uint32(), ConfigGeneration: p.gen, Shape: p.shape, Gaps: p.gaps,
+		Watermark: w.base.Watermark, Applied: w.base.Applied, Open: w.base.Open}
 	if err := w.append(ctx, f); err != nil {
-		return fmt.Errorf("writing the configuration of partition %d: %w", w.partition, err)
+		return fmt.Errorf("writing the configuration: %w", err)
 	}
-	*head = Head{Seq: w.last.Seq, Frame: f, Shape: shape}
 	return nil
 }

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 
@@ -12,9 +11,6 @@ import (
 
 // chunkAge is how long entries may gather in a lane while the feed never waits.
 const chunkAge = 5 * time.Millisecond
-
-// errStopped is what a feed gets once its router is closed.
-var errStopped = errors.New("the router is closed")
 
 // lane is the way to one writer: what was put and not yet pushed is the feed's goroutine's.
 type lane struct {
@@ -31,17 +27,33 @@ type table struct {
 // router hands each partition its entries. It is a [feed.Sink] for one goroutine; what it
 // routes to may be changed meanwhile from another.
 type router struct {
-	ctx      context.Context
+	ctx      context.Context // of the run
 	table    atomic.Pointer[table]
 	puts     int
 	flushed  time.Time
 	onStatus func(feed.Status)
 }
 
-func newRouter(ctx context.Context, onStatus func(feed.Status)) *router {
-	r := &router{ctx: ctx, flushed: time.Now(), onStatus: onStatus}
+func newRouter(onStatus func(feed.Status)) *router {
+	r := &router{onStatus: onStatus}
 	r.table.Store(&table{})
 	return r
+}
+
+// begin readies r for a run of the source: what is put ends with ctx. anew: the source begins at
+// an earlier place, and says again what was put and not pushed.
+func (r *router) begin(ctx context.Context, anew bool) error {
+	r.ctx, r.flushed = ctx, time.Now()
+	if !anew {
+		return nil
+	}
+	for _, l := range r.table.Load().lanes {
+		l.open = append(l.open[:0], market.Entry{Kind: begins})
+		if err := r.push(l); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // route replaces what is routed to: lanes, and by lane the symbols that take it.

@@ -1,7 +1,8 @@
 package ingest
 
 import (
-	"math"
+	"cmp"
+	"fmt"
 	"reflect"
 	"slices"
 
@@ -21,13 +22,19 @@ type Spec struct {
 	RevisionMs     int64
 	Source         string // names what positions are places in
 	ShiftMs        int64
+	// Generation is the document's. nil: nobody counts (a laptop): a change is the log's highest + 1.
+	Generation *logs.ConfigGeneration
+	// First is the generation that the log began with, and Begin where its source began.
+	First logs.ConfigGeneration
+	Begin market.SourcePosition
 }
 
 // Head is where a partition ends in the log: its last frame, and the last shape.
 type Head struct {
-	Seq   uint64
-	Frame *logs.Frame // nil: none
-	Shape *logs.Shape // nil: none
+	Seq      uint64
+	Frame    *logs.Frame // nil: none
+	Shape    *logs.Shape // nil: none
+	ShapeSeq uint64      // of the frame that says it
 }
 
 // Heads are the heads of all partitions.
@@ -35,19 +42,18 @@ type Heads [market.Partitions]Head
 
 // place is the furthest place in the source, and the highest finite watermark, that any
 // partition has reached: where a symbol that joins now is observed from.
-func (h *Heads) place() (offset uint64, watermarkMs int64, token uint64) {
+func (h *Heads) place() (offset uint64, watermarkMs int64) {
 	for i := range h {
 		f := h[i].Frame
 		if f == nil {
 			continue
 		}
 		offset = max(offset, f.Applied.Source.Offset)
-		token = max(token, f.Token)
 		if f.Watermark < market.EndOfFeed {
 			watermarkMs = max(watermarkMs, f.Watermark)
 		}
 	}
-	return offset, watermarkMs, token
+	return offset, watermarkMs
 }
 
 // Shift is what the log's times are shifted by, and whether the log has one already.
@@ -60,10 +66,12 @@ func (h *Heads) Shift() (ms int64, known bool) {
 	return 0, false
 }
 
-// NextToken is 1 + the highest fencing token in the log.
-func (h *Heads) NextToken() uint64 {
-	_, _, token := h.place()
-	return token + 1
+// Token is the highest fencing token of a partition's last frame.
+func (h *Heads) Token(partition int) uint64 {
+	if f := h[partition].Frame; f != nil {
+		return f.Token
+	}
+	return 0
 }
 
 // Generation is the highest configuration generation in the log.
@@ -77,9 +85,74 @@ func (h *Heads) Generation() logs.ConfigGeneration {
 	return g
 }
 
-// shape returns what s makes of a partition that so far had old (nil: none), and the gaps
-// of symbols that join a running stream or leave it, with process-wide numbers.
-func (s *Spec) shape(partition int, old *logs.Shape, offset uint64, watermarkMs int64, table *market.SymbolTable) (*logs.Shape, []market.Gap) {
+// plan is what the bars of a partition are to be from now on.
+type plan struct {
+	shape *logs.Shape
+	write bool // it is news to the log
+	gen   logs.ConfigGeneration
+	gaps  []market.Gap          // of symbols that join or leave, with process-wide numbers
+	start market.SourcePosition // where a partition begins that has no symbols yet
+	// startMs is the watermark that such a partition begins with; 0: the stream begins.
+	startMs int64
+	fresh   bool // it had frames, but no symbols
+}
+
+// plan decides what the bars of a partition are to be: the newest rules. A document that is
+// older than the log's is not run; one that is as old or newer is written if it says something else.
+func (o *opening) plan(partition int) plan {
+	head, spec := &o.heads[partition], o.spec
+	p := plan{shape: head.Shape, gen: o.heads.Generation()}
+	if head.Frame != nil {
+		p.gen = head.Frame.ConfigGeneration
+	}
+	if spec.Generation != nil && head.Shape != nil && spec.Generation.Less(p.gen) {
+		return p
+	}
+	offset, watermark := o.heads.place()
+	p.start, p.startMs = market.SourcePosition{Offset: offset}, watermark
+	if o.begins() {
+		p.start, p.startMs = spec.Begin, 0
+	}
+	n, gaps := spec.shape(partition, head, p.start.Offset, p.startMs, o.env.Symbols)
+	if head.Shape == nil && len(n.Symbols) == 0 || head.Shape != nil && reflect.DeepEqual(head.Shape, n) {
+		p.write = head.Shape != nil && o.ages(head.ShapeSeq)
+		return p
+	}
+	p.fresh = head.Shape != nil && len(head.Shape.Symbols) == 0
+	p.shape, p.gaps, p.write = n, gaps, true
+	if spec.Generation != nil {
+		p.gen = *spec.Generation
+	} else {
+		p.gen = o.heads.Generation()
+		p.gen.Generation++
+	}
+	return p
+}
+
+// begins reports whether a partition without frames begins with the stream, and not where
+// the others are: the log is new, or the document is still the one that it began with.
+func (o *opening) begins() bool {
+	if o.spec.Generation != nil {
+		return *o.spec.Generation == o.spec.First
+	}
+	for p := range o.heads {
+		if o.heads[p].Frame != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// ages reports whether the frame at seq lies in the older half of the log: it is written
+// again before it goes.
+func (o *opening) ages(seq uint64) bool {
+	b := o.bounds
+	return seq > 0 && b.Last > b.First && seq < b.First+(b.Last-b.First)/2
+}
+
+// shape returns what s makes of a partition, and the gaps of symbols that join a running
+// stream or leave it.
+func (s *Spec) shape(partition int, head *Head, offset uint64, watermarkMs int64, table *market.SymbolTable) (*logs.Shape, []market.Gap) {
 	n := &logs.Shape{
 		Calendar: s.Session.Calendar.Name(), CalendarData: s.Session.Calendar.Version(),
 		Hours: s.Session.Hours.String(), Anchor: s.Session.Anchor.String(),
@@ -92,18 +165,23 @@ func (s *Spec) shape(partition int, old *logs.Shape, offset uint64, watermarkMs 
 		largest = max(largest, tf)
 	}
 	had := make(map[string]logs.ShapeSymbol)
-	if old != nil {
-		for _, sym := range old.Symbols {
+	if head.Shape != nil {
+		for _, sym := range head.Shape.Symbols {
 			had[sym.Name] = sym
 		}
 	}
+	// Frames without a shape: it aged out, and the symbols are those that it named.
+	aged := head.Shape == nil && head.Frame != nil
 	var gaps []market.Gap
 	for _, name := range s.Symbols {
 		if market.PartitionOf(name) != partition {
 			continue
 		}
 		sym, ok := had[name]
-		if !ok {
+		switch {
+		case aged:
+			sym = logs.ShapeSymbol{Name: name}
+		case !ok:
 			sym = logs.ShapeSymbol{Name: name, SinceOffset: offset, SinceMs: watermarkMs}
 			if watermarkMs > 0 {
 				from, _ := s.Session.Period(largest, watermarkMs)
@@ -113,60 +191,40 @@ func (s *Spec) shape(partition int, old *logs.Shape, offset uint64, watermarkMs 
 		delete(had, name)
 		n.Symbols = append(n.Symbols, sym)
 	}
-	slices.SortFunc(n.Symbols, func(a, b logs.ShapeSymbol) int { return compare(a.Name, b.Name) })
+	slices.SortFunc(n.Symbols, func(a, b logs.ShapeSymbol) int { return cmp.Compare(a.Name, b.Name) })
 	for name := range had {
 		gaps = append(gaps, market.Gap{Symbol: table.Intern(name), FromMs: watermarkMs, ToMs: watermarkMs, State: market.GapRemoved})
 	}
-	slices.SortFunc(gaps, func(a, b market.Gap) int { return compare(table.Name(a.Symbol), table.Name(b.Symbol)) })
+	slices.SortFunc(gaps, func(a, b market.Gap) int { return cmp.Compare(table.Name(a.Symbol), table.Name(b.Symbol)) })
 	return n, gaps
 }
 
-func compare(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
+// foldConfig is a shape as a fold wants it: what the log says, whatever the document says.
+func foldConfig(shape *logs.Shape, table *market.SymbolTable) (bars.Config, error) {
+	c := bars.Config{CloseGraceMs: shape.CloseGraceMs, RevisionWindowMs: shape.RevisionMs}
+	var err error
+	for _, name := range shape.Timeframes {
+		tf, perr := market.ParseTimeframe(name)
+		if perr != nil {
+			return c, fmt.Errorf("the shape of the log: %w", perr)
+		}
+		c.Timeframes = append(c.Timeframes, tf)
 	}
-	return 0
-}
-
-// changed reports whether bars have another shape under n than under old.
-func changed(old, n *logs.Shape) bool {
-	if old == nil {
-		return len(n.Symbols) > 0
+	if c.Session.Calendar, err = market.LookupCalendar(shape.Calendar); err != nil {
+		return c, fmt.Errorf("the shape of the log: %w", err)
 	}
-	return !reflect.DeepEqual(old, n)
-}
-
-// foldConfig is a partition's shape as its fold wants it.
-func (s *Spec) foldConfig(shape *logs.Shape, table *market.SymbolTable) bars.Config {
-	c := bars.Config{Timeframes: s.Timeframes, Session: s.Session, Conditions: s.Conditions,
-		CloseGraceMs: s.CloseGraceMs, RevisionWindowMs: s.RevisionMs}
+	if c.Session.Hours, err = market.ParseHours(shape.Hours); err != nil {
+		return c, fmt.Errorf("the shape of the log: %w", err)
+	}
+	if c.Session.Anchor, err = market.ParseAnchor(shape.Anchor); err != nil {
+		return c, fmt.Errorf("the shape of the log: %w", err)
+	}
+	if c.Conditions, err = market.LookupConditions(shape.Conditions); err != nil {
+		return c, fmt.Errorf("the shape of the log: %w", err)
+	}
 	for _, sym := range shape.Symbols {
 		c.Symbols = append(c.Symbols, bars.Symbol{Number: table.Intern(sym.Name), Name: sym.Name,
 			SinceOffset: sym.SinceOffset, SinceMs: sym.SinceMs})
 	}
-	return c
-}
-
-// earliest is the place in the source at which the feed must go on: the smallest that an
-// open minute of any writer needs; and the furthest that any partition has applied, up to
-// which it only says again what was said.
-func earliest(heads *Heads, writers []*Writer) (from market.SourcePosition, said uint64) {
-	from.Offset = math.MaxUint64
-	for _, w := range writers {
-		f := heads[w.partition].Frame
-		if f == nil {
-			return market.SourcePosition{}, 0
-		}
-		if f.Open.Source.Offset < from.Offset {
-			from = f.Open.Source
-		}
-		said = max(said, f.Applied.Source.Offset)
-	}
-	if from.Offset == math.MaxUint64 {
-		from.Offset = 0
-	}
-	return from, said
+	return c, nil
 }

@@ -8,7 +8,7 @@ import (
 // They may be lost: only the newest counts.
 func (w *Writer) publishStates() {
 	m := &w.states
-	m.Partition, m.Token, m.Watermark = uint8(w.partition), w.env.Token, w.mark
+	m.Partition, m.Token, m.Watermark = uint8(w.Partition), w.Token, w.mark
 	m.States = m.States[:0]
 	w.fold.Changed(func(s *market.State) {
 		n := len(m.States)
@@ -30,10 +30,10 @@ func (w *Writer) publishStates() {
 		w.state, err = m.AppendBinary(w.state[:0])
 	}
 	if err == nil {
-		err = w.env.Ticks.PublishState(w.partition, w.state)
+		err = w.env.Ticks.PublishState(w.Partition, w.state)
 	}
 	if err != nil {
-		w.env.Log.V(1).Info("a state message was not sent", "partition", w.partition, "reason", err.Error())
+		w.log.V(1).Info("a state message was not sent", "reason", err.Error())
 	}
 }
 

@@ -26,9 +26,11 @@ type Env struct {
 	Metrics *metrics.Set
 	Log     logr.Logger
 	// Heads returns where each partition ends in BARS, once everything that is stored is known.
-	Heads func(ctx context.Context) (Heads, error)
+	Heads func(ctx context.Context) (Heads, logs.Bounds, error)
 	// Since returns a place in BARS that is not after any frame of a partition whose watermark is above ms.
 	Since func(partition int, ms int64) uint64
+	// Renew is how often a partition says again what shapes its bars, before that ages out; at least a minute.
+	Renew time.Duration
 }
 
 // Gate is a writer's right to write: its lease.
@@ -43,6 +45,8 @@ type Claim struct {
 	Partition int
 	Token     uint64
 	Gate      Gate
+	// Batches is how many batches were published with the token already, by a writer before.
+	Batches uint64
 }
 
 // Writer owns one partition: its fold, its batches, its frames. Everything but Progress
@@ -53,17 +57,21 @@ type Writer struct {
 	log     logr.Logger
 	symbols []uint32
 	fold    *bars.Fold
-	last    frameRef // last frame of the partition in the log
+	shape   *logs.Shape
+	last    frameRef   // last frame of the partition in the log
+	base    checkpoint // that it made
 	gen     logs.ConfigGeneration
 	ids     *continuity // nil: the source does not promise gapless ids
 	live    bool        // the source cannot be read again
 
 	queue   *queue
-	work    []market.Entry // a chunk, as it is published and folded
-	skip    uint64         // the source began again: up to here it only says what it said
+	halt    <-chan struct{} // closed: end, and leave what waits to another writer
+	work    []market.Entry  // a chunk, as it is published and folded
+	skip    uint64          // the source began again: up to here it only says what it said
 	batch   logs.BatchBuilder
 	flights flights
-	number  uint64 // of the last batch
+	number  uint64              // of the last batch
+	follows market.TickPosition // the last batch of those before us
 	at      market.Position
 	mark    int64 // ms
 	frame   []byte
@@ -95,9 +103,23 @@ func (w *Writer) Progress() Progress { return *w.progress.Load() }
 // until the writer cannot go on: an error that wraps [ErrFenced] or [logs.ErrRewound], or
 // the gate's; its state is void then.
 func (w *Writer) Run(ctx context.Context) error {
+	if err := w.marker(ctx); err != nil {
+		return fmt.Errorf("partition %d: %w", w.Partition, err)
+	}
 	tick := time.NewTicker(stateSlot)
 	defer tick.Stop()
+	renew := time.NewTicker(max(w.env.Renew, time.Minute))
+	defer renew.Stop()
 	for {
+		select {
+		case <-w.halt:
+			return w.landed(ctx)
+		case <-renew.C:
+			if err := w.configure(ctx, &plan{shape: w.shape, gen: w.gen}); err != nil {
+				return fmt.Errorf("partition %d: %w", w.Partition, err)
+			}
+		default:
+		}
 		c, over := w.queue.take()
 		if over {
 			w.publishStates()
@@ -121,6 +143,7 @@ func (w *Writer) Run(ctx context.Context) error {
 		case <-w.queue.wake:
 		case <-tick.C:
 			w.publishStates()
+		case <-w.halt:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -137,18 +160,21 @@ func (w *Writer) process(ctx context.Context, entries []market.Entry) error {
 	if err := w.publish(ctx, w.work); err != nil {
 		return err
 	}
-	trades, err := w.take(ctx, w.work)
+	trades, err := w.take(ctx, w.work, 0)
 	w.env.Metrics.FeedTicks.Add(float64(trades))
 	w.count()
 	w.report()
 	return err
 }
 
-// take folds the entries of the batch that was published last and commits what closes.
-func (w *Writer) take(ctx context.Context, entries []market.Entry) (trades int, err error) {
+// take folds entries of the batch that w.at names and commits what closes. at is the
+// position in the batch after each of them; 0: each is one further than the one before it, from 1.
+func (w *Writer) take(ctx context.Context, entries []market.Entry, at uint32) (trades int, err error) {
 	for i := range entries {
 		e := &entries[i]
-		w.at.Tick.Index = uint32(i + 1)
+		if w.at.Tick.Index = at; at == 0 {
+			w.at.Tick.Index = uint32(i + 1)
+		}
 		w.at.Source.Offset = max(w.at.Source.Offset, e.Offset)
 		switch e.Kind {
 		case market.Trade:

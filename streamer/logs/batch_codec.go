@@ -70,3 +70,14 @@ func DecodeBatch(data []byte, into *Batch) error {
 	}
 	return d.end()
 }
+
+// PeekBatch reads which batch data is, and nothing more of it: its checksum is not looked at.
+func PeekBatch(data []byte) (token, number uint64, err error) {
+	d := decoder{b: data}
+	if v := d.byte(); d.err == nil && v != version {
+		d.fail("version %d: this reader knows %d", v, version)
+	}
+	d.partition()
+	token, number = d.u(), d.u()
+	return token, number, d.err
+}
