@@ -40,13 +40,17 @@ func refusal(err *jetstream.APIError) error {
 	return fmt.Errorf("%w: %w", logs.ErrUnavailable, err)
 }
 
-// gone says ErrUnavailable, or what the server's answer means.
-func gone(err error) error {
+// gone says ErrUnavailable, or what the server's answer means. A stream that the server does
+// not have is made again.
+func (c *conn) gone(err error) error {
 	switch {
+	case err == nil:
+		return nil
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return fmt.Errorf("%w: %w", logs.ErrGone, err)
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return fmt.Errorf("%w: %w", logs.ErrUnavailable, err) // it is made again at the next reconnect
+		c.revive()
+		return fmt.Errorf("%w: %w", logs.ErrUnavailable, err)
 	}
 	var answer *jetstream.APIError
 	if errors.As(err, &answer) {
