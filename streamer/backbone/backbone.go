@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -53,6 +54,9 @@ type Backbone struct {
 	ticks     *ticks
 	registry  *registry
 	peers     *peers
+
+	once   sync.Once
+	closed error
 }
 
 // Open starts the server and opens the logs, or says why not in one sentence. A directory
@@ -108,9 +112,15 @@ func (b *Backbone) Registry() logs.Registry { return b.registry }
 // Peers returns what processes tell each other.
 func (b *Backbone) Peers() logs.Peers { return b.peers }
 
-// Close lets what is under way come to its end, for a second at most, stops the server and
-// gives the directory free. What is called afterwards fails with [logs.ErrUnavailable].
+// Close lets what is under way come to its end, for a second at most, stops the server, if it
+// is in this process, and
+// gives the directory free. A second call does nothing more. What is called afterwards fails with [logs.ErrUnavailable].
 func (b *Backbone) Close() error {
+	b.once.Do(func() { b.closed = b.close() })
+	return b.closed
+}
+
+func (b *Backbone) close() error {
 	if b.guard != nil {
 		b.guard.stop()
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -36,6 +37,8 @@ type conn struct {
 	session *session
 	stream  jetstream.Stream // never asked for its Info: that would be a race
 	revived time.Time
+
+	denied atomic.Pointer[error] // the last permission that was missing
 }
 
 // session is one stretch in which the connection holds. up closes when the stream is known
@@ -60,6 +63,7 @@ func newSession() *session {
 type link struct {
 	urls    string // separated by commas; "" in the process
 	options []nats.Option
+	made    func(*nats.Conn) // is given the connection; may be nil
 }
 
 // inProcess is the link to a server in this process.
@@ -81,7 +85,9 @@ func dial(l link, stream jetstream.StreamConfig, log logr.Logger) (*conn, error)
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
-	c.nc = nc
+	if c.nc = nc; l.made != nil {
+		l.made(nc)
+	}
 	if c.js, err = jetstream.New(nc); err != nil {
 		nc.Close()
 		return nil, fmt.Errorf("connect to NATS: %w", err)
@@ -231,6 +237,9 @@ func (c *conn) revive() {
 }
 
 func (c *conn) complain(_ *nats.Conn, sub *nats.Subscription, err error) {
+	if errors.Is(err, nats.ErrPermissionViolation) {
+		c.denied.Store(&err)
+	}
 	if sub == nil {
 		c.log.Info("NATS complains", "reason", err.Error())
 		return
