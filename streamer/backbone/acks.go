@@ -115,6 +115,7 @@ func (a *acks) answered(m *nats.Msg) {
 	}
 	switch {
 	case len(m.Data) == 0: // a status: nobody took it
+		a.conn.revive()
 		err = fmt.Errorf("publish to TICKS: %w: status %s", logs.ErrUnavailable, m.Header.Get("Status"))
 	case bytes.HasPrefix(m.Data, refused):
 		var r answer

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -40,15 +41,22 @@ const (
 	defaultFileBytes   = 8 << 30
 )
 
-// Backbone is the two logs and the server that keeps them. Its methods may be called at the
+// Backbone is the two logs, what processes share beside them, and the server that keeps them
+// if it is in this process. Its methods may be called at the
 // same time.
 type Backbone struct {
 	server    *embedded
 	guard     *guard // nil: BARS is in memory
 	barsConn  *conn
 	ticksConn *conn
+	ctlConn   *conn
 	bars      *bars
 	ticks     *ticks
+	registry  *registry
+	peers     *peers
+
+	once   sync.Once
+	closed error
 }
 
 // Open starts the server and opens the logs, or says why not in one sentence. A directory
@@ -69,16 +77,21 @@ func (b *Backbone) open(ctx context.Context, o Options) (err error) {
 	if b.server, err = startEmbedded(&o); err != nil {
 		return err
 	}
-	names := newNames(o.Namespace, o.Name)
-	barsStream, ticksStream := names.barsStream(o), names.ticksStream(o)
-	// Two connections: what is published and shown of TICKS does not stand in the way of a frame.
+	names := newNames(o.Namespace + "_" + o.Name)
+	barsStream, ticksStream, ctlStream := names.barsStream(o), names.ticksStream(o), names.ctlStream(o)
+	// Three connections: what is published and shown of TICKS does not stand in the way of a
+	// frame, and the renewal of a lease waits for neither.
 	if b.barsConn, err = connect(ctx, b.server, barsStream, o.Log.WithValues("stream", barsStream.Name)); err != nil {
 		return fmt.Errorf("open BARS: %w", err)
 	}
 	if b.ticksConn, err = connect(ctx, b.server, ticksStream, o.Log.WithValues("stream", ticksStream.Name)); err != nil {
 		return fmt.Errorf("open TICKS: %w", err)
 	}
+	if b.ctlConn, err = connect(ctx, b.server, ctlStream, o.Log.WithValues("stream", ctlStream.Name)); err != nil {
+		return fmt.Errorf("open CTL: %w", err)
+	}
 	b.bars = &bars{conn: b.barsConn, names: names}
+	b.registry, b.peers = newRegistry(b.ctlConn, names), &peers{conn: b.ctlConn, names: names}
 	if o.Dir != "" {
 		b.guard = startGuard(b.server, barsStream.Name, o.Dir, o.Log)
 		b.bars.room = b.guard.room
@@ -93,16 +106,28 @@ func (b *Backbone) Bars() logs.Log { return b.bars }
 // Ticks returns TICKS.
 func (b *Backbone) Ticks() logs.Ticks { return b.ticks }
 
-// Close lets what is under way come to its end, for a second at most, stops the server and
-// gives the directory free. What is called afterwards fails with [logs.ErrUnavailable].
+// Registry returns what processes share under keys.
+func (b *Backbone) Registry() logs.Registry { return b.registry }
+
+// Peers returns what processes tell each other.
+func (b *Backbone) Peers() logs.Peers { return b.peers }
+
+// Close lets what is under way come to its end, for a second at most, stops the server, if it
+// is in this process, and
+// gives the directory free. A second call does nothing more. What is called afterwards fails with [logs.ErrUnavailable].
 func (b *Backbone) Close() error {
+	b.once.Do(func() { b.closed = b.close() })
+	return b.closed
+}
+
+func (b *Backbone) close() error {
 	if b.guard != nil {
 		b.guard.stop()
 	}
 	if b.ticks != nil {
 		b.ticks.close()
 	}
-	for _, c := range []*conn{b.ticksConn, b.barsConn} {
+	for _, c := range []*conn{b.ticksConn, b.barsConn, b.ctlConn} {
 		if c != nil {
 			c.close()
 		}

@@ -2,7 +2,6 @@ package backbone
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 
@@ -20,12 +19,6 @@ type bars struct {
 	room func(n int) error
 }
 
-// answer is what JetStream says to an append.
-type answer struct {
-	Error *jetstream.APIError `json:"error"`
-	Seq   uint64              `json:"seq"`
-}
-
 // Append implements logs.Log.
 func (b *bars) Append(ctx context.Context, partition int, expect uint64, data []byte) (uint64, error) {
 	subject := b.names.barsSubject(partition)
@@ -40,26 +33,11 @@ func (b *bars) Append(ctx context.Context, partition int, expect uint64, data []
 			return 0, fmt.Errorf("append to BARS: %w", err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
-	defer cancel()
-	m := &nats.Msg{Subject: subject, Data: data, Header: nats.Header{
-		jetstream.ExpectedLastSubjSeqHeader: {strconv.FormatUint(expect, 10)},
-	}}
-	reply, err := b.nc.RequestMsgWithContext(ctx, m)
+	seq, err := b.append(ctx, &nats.Msg{Subject: subject, Data: data, Header: nats.Header{}}, expect)
 	if err != nil {
-		return 0, fmt.Errorf("append to BARS: %w", unavailable(err))
+		return 0, fmt.Errorf("append to BARS: %w", err)
 	}
-	var a answer
-	if err := json.Unmarshal(reply.Data, &a); err != nil {
-		return 0, fmt.Errorf("append to BARS: %w: answer %q: %w", logs.ErrUnavailable, reply.Data, err)
-	}
-	if a.Error != nil {
-		return 0, fmt.Errorf("append to BARS: %w", refusal(a.Error))
-	}
-	if a.Seq == 0 {
-		return 0, fmt.Errorf("append to BARS: %w: answer %q names no sequence", logs.ErrUnavailable, reply.Data)
-	}
-	return a.Seq, nil
+	return seq, nil
 }
 
 // Last implements logs.Log.
@@ -88,7 +66,7 @@ func (b *bars) get(ctx context.Context, what string, ask func(context.Context, j
 	defer cancel()
 	m, err := ask(ctx, b.handle())
 	if err != nil {
-		return logs.Entry{}, fmt.Errorf("%s: %w", what, gone(err))
+		return logs.Entry{}, fmt.Errorf("%s: %w", what, b.gone(err))
 	}
 	p, ok := b.names.partition(m.Subject)
 	if !ok {

@@ -2,8 +2,11 @@ package backbone
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -19,6 +22,7 @@ const (
 	answerWithin  = 5 * time.Second
 	reconnectWait = 50 * time.Millisecond
 	drainWithin   = time.Second
+	reviveEvery   = time.Second
 )
 
 // conn is a connection to a NATS server and the one stream that it is for. It consists of
@@ -32,6 +36,9 @@ type conn struct {
 	mu      sync.Mutex
 	session *session
 	stream  jetstream.Stream // never asked for its Info: that would be a race
+	revived time.Time
+
+	denied atomic.Pointer[error] // the last permission that was missing
 }
 
 // session is one stretch in which the connection holds. up closes when the stream is known
@@ -40,7 +47,11 @@ type session struct {
 	up  chan struct{}
 	ctx context.Context
 	end context.CancelFunc
+	one sync.Once
 }
+
+// begin closes up, once.
+func (s *session) begin() { s.one.Do(func() { close(s.up) }) }
 
 func newSession() *session {
 	s := &session{up: make(chan struct{})}
@@ -48,40 +59,93 @@ func newSession() *session {
 	return s
 }
 
-// connect connects to provider's server and makes the stream, or brings it in line.
-func connect(ctx context.Context, provider nats.InProcessConnProvider, stream jetstream.StreamConfig, log logr.Logger) (*conn, error) {
+// link is how a server is reached.
+type link struct {
+	urls    string // separated by commas; "" in the process
+	options []nats.Option
+	made    func(*nats.Conn) // is given the connection; may be nil
+}
+
+// inProcess is the link to a server in this process.
+func inProcess(provider nats.InProcessConnProvider) link {
+	return link{options: []nats.Option{nats.InProcessServer(provider),
+		nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(0, 0)}}
+}
+
+// dial connects. The stream is not looked at before open.
+func dial(l link, stream jetstream.StreamConfig, log logr.Logger) (*conn, error) {
 	c := &conn{config: stream, log: log, session: newSession()}
-	nc, err := nats.Connect("",
-		nats.InProcessServer(provider), nats.Name(stream.Name),
-		nats.MaxReconnects(-1), nats.ReconnectWait(reconnectWait), nats.ReconnectJitter(0, 0),
+	nc, err := nats.Connect(l.urls, append([]nats.Option{
+		nats.Name(stream.Name), nats.MaxReconnects(-1),
 		nats.ReconnectBufSize(-1), // see doc.go
 		nats.DisconnectErrHandler(c.lost), nats.ReconnectHandler(c.found),
 		nats.ClosedHandler(func(nc *nats.Conn) { c.lost(nc, nil) }),
 		nats.ErrorHandler(c.complain),
-	)
+	}, l.options...)...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
-	c.nc = nc
-	if c.js, err = jetstream.New(nc); err == nil {
-		err = refuseForeign(ctx, c.js, stream.Name)
+	if c.nc = nc; l.made != nil {
+		l.made(nc)
 	}
-	if err == nil {
-		err = c.ensure(ctx)
-	}
-	if err != nil {
+	if c.js, err = jetstream.New(nc); err != nil {
 		nc.Close()
-		return nil, err
+		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
-	close(c.session.up)
 	return c, nil
 }
 
+// connect connects to provider's server and makes the stream, or brings it in line.
+func connect(ctx context.Context, provider nats.InProcessConnProvider, stream jetstream.StreamConfig, log logr.Logger) (*conn, error) {
+	c, err := dial(inProcess(provider), stream, log)
+	if err != nil {
+		return nil, err
+	}
+	if err = refuseForeign(ctx, c.js, stream.Name); err == nil {
+		err = c.open(ctx, makeOrUpdate)
+	}
+	if err != nil {
+		c.nc.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// open makes sure of the stream and begins the first session.
+func (c *conn) open(ctx context.Context, with stance) error {
+	if err := c.ensure(ctx, with); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	s := c.session
+	c.mu.Unlock()
+	s.begin()
+	return nil
+}
+
+// stance is what may be done to a stream.
+type stance uint8
+
+const (
+	makeOrUpdate stance = iota // it is ours, and gets our settings
+	makeIfAbsent               // what is there stays as it is
+)
+
 // ensure makes the stream. A stream in memory is gone after a restart of its server.
-func (c *conn) ensure(ctx context.Context) error {
+func (c *conn) ensure(ctx context.Context, with stance) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	s, err := c.js.CreateOrUpdateStream(ctx, c.config)
+	s, err := c.js.Stream(ctx, c.config.Name)
+	switch {
+	case err == nil && (with == makeIfAbsent || sameSettings(s.CachedInfo().Config, c.config)):
+	case err == nil:
+		s, err = c.js.UpdateStream(ctx, c.config)
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		s, err = c.js.CreateStream(ctx, c.config)
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // somebody was faster, and asks for something else
+			s, err = c.js.Stream(ctx, c.config.Name)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("make stream %s: %w", c.config.Name, unavailable(err))
 	}
@@ -89,6 +153,14 @@ func (c *conn) ensure(ctx context.Context) error {
 	defer c.mu.Unlock()
 	c.stream = s
 	return nil
+}
+
+// sameSettings reports whether a stream has the settings that we would give it.
+func sameSettings(has, want jetstream.StreamConfig) bool {
+	return slices.Equal(has.Subjects, want.Subjects) && has.Storage == want.Storage && has.Discard == want.Discard &&
+		has.Retention == want.Retention && has.MaxAge == want.MaxAge && has.MaxBytes == want.MaxBytes && has.MaxMsgs == want.MaxMsgs &&
+		max(has.MaxMsgsPerSubject, 0) == max(want.MaxMsgsPerSubject, 0) && max(has.Replicas, 1) == max(want.Replicas, 1) &&
+		has.AllowDirect == want.AllowDirect && !has.Sealed && !has.NoAck
 }
 
 func (c *conn) handle() jetstream.Stream {
@@ -103,7 +175,7 @@ func (c *conn) bounds(ctx context.Context) (logs.Bounds, error) {
 	defer cancel()
 	s, err := c.js.Stream(ctx, c.config.Name)
 	if err != nil {
-		return logs.Bounds{}, fmt.Errorf("ask for %s: %w", c.config.Name, gone(err))
+		return logs.Bounds{}, fmt.Errorf("ask for %s: %w", c.config.Name, c.gone(err))
 	}
 	state := s.CachedInfo().State
 	if state.Msgs == 0 {
@@ -122,22 +194,52 @@ func (c *conn) lost(_ *nats.Conn, err error) {
 	}
 }
 
+// found goes on beside the client's callbacks, which come one after the other: a loss must
+// not wait for a stream that the server is slow to give.
 func (c *conn) found(*nats.Conn) {
 	c.mu.Lock()
 	s := c.session
 	c.mu.Unlock()
-	if err := c.ensure(s.ctx); err != nil {
-		c.log.Error(err, "after a reconnect")
+	go func() {
+		pause := time.NewTicker(reviveEvery)
+		defer pause.Stop()
+		for c.ensureIn(s) != nil {
+			select {
+			case <-pause.C:
+			case <-s.ctx.Done():
+				return
+			}
+		}
+		s.begin()
+		c.log.Info("the connection to NATS is back")
+	}()
+}
+
+func (c *conn) ensureIn(s *session) error {
+	err := c.ensure(s.ctx, makeIfAbsent)
+	if err != nil && s.ctx.Err() == nil {
+		c.log.Info("the stream is not there", "reason", err.Error())
 	}
+	return err
+}
+
+// revive makes a stream again that the server turns out not to have: it was in memory, or
+// somebody took it away. At most one attempt is under way, and one in reviveEvery begins.
+func (c *conn) revive() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s == c.session {
-		close(s.up)
-		c.log.Info("the connection to NATS is back")
+	s := c.session
+	if time.Since(c.revived) < reviveEvery || s.ctx.Err() != nil {
+		return
 	}
+	c.revived = time.Now()
+	go func() { _ = c.ensureIn(s) }() // it is said in the log
 }
 
 func (c *conn) complain(_ *nats.Conn, sub *nats.Subscription, err error) {
+	if errors.Is(err, nats.ErrPermissionViolation) {
+		c.denied.Store(&err)
+	}
 	if sub == nil {
 		c.log.Info("NATS complains", "reason", err.Error())
 		return

@@ -1,13 +1,18 @@
 // Package backbone keeps the two logs, TICKS and BARS, in NATS JetStream. It is the only
 // package that knows NATS.
 //
-//	Open ─▶ server.go    a NATS server in this process: no port, its own directory, its own logger
-//	          │          guard.go watches over its disk: see below
-//	          ▼
-//	        conn.go      a connection, and the sessions it consists of: one from each (re)connect to the next loss
-//	          │
-//	          ├─ bars.go, tail.go, pull.go      logs.Log over a connection
-//	          └─ ticks.go, acks.go, display.go  logs.Ticks over a connection
+//	Open ─▶ server.go      a NATS server in this process: no port, its own directory, its own logger
+//	   │    volume.go      watches over its disk: see below
+//	   │
+//	   │   Connect ─▶ remote.go       a server elsewhere: waits for it,
+//	   │      │       credentials.go  says who we are, again at each connect,
+//	   │      │       fit.go          and checks that it, the account and its streams will do
+//	   ▼      ▼
+//	        conn.go      a connection and its stream, and the sessions it consists of: one from each (re)connect to
+//	          │          the next loss; read.go, again.go: readings that get over a loss
+//	          ├─ bars.go, tail.go      logs.Log over a connection
+//	          ├─ ticks.go, acks.go     logs.Ticks
+//	          └─ registry.go, watch.go, peers.go  logs.Registry, logs.Peers
 //
 // Everything below conn.go works the same over a connection to a server elsewhere. Subjects,
 // streams and their settings are a contract: docs/contracts/logs.md.
@@ -20,6 +25,8 @@
 //     gets on: a consumer may vanish, or hang, without a word. Whenever it begins anew it
 //     first reads again the last entry that it had: after a loss of power the server gives the
 //     same sequences to other entries, and [logs.ErrRewound] must say so.
+//   - A reader is given one replica, which may lag behind the leader. So the end of a reading is
+//     asked of the leader.
 //   - A connection that is down refuses what is published: buffered, an append would be
 //     sent long after its writer was told that it failed.
 //   - When the disk is full, JetStream stops the stream for good and answers no more. So an append is

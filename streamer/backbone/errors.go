@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/marketstream/marketstream/streamer/logs"
@@ -13,6 +14,7 @@ import (
 const (
 	codeWrongLastSequence         jetstream.ErrorCode = 10071
 	codeWrongLastSequenceConstant jetstream.ErrorCode = 10164
+	codeAccountExceeded           jetstream.ErrorCode = 10002
 	codeInsufficientResources     jetstream.ErrorCode = 10023
 	codeMemoryExceeded            jetstream.ErrorCode = 10028
 	codeStorageExceeded           jetstream.ErrorCode = 10047
@@ -26,6 +28,9 @@ func unavailable(err error) error {
 	if err == nil || errors.As(err, &answer) || errors.Is(err, logs.ErrUnavailable) {
 		return err
 	}
+	if errors.Is(err, nats.ErrMaxPayload) {
+		return fmt.Errorf("%w: %w", logs.ErrTooLarge, err)
+	}
 	return fmt.Errorf("%w: %w", logs.ErrUnavailable, err)
 }
 
@@ -34,19 +39,33 @@ func refusal(err *jetstream.APIError) error {
 	switch err.ErrorCode {
 	case codeWrongLastSequence, codeWrongLastSequenceConstant:
 		return fmt.Errorf("%w: %w", logs.ErrConflict, err)
-	case codeInsufficientResources, codeMemoryExceeded, codeStorageExceeded, codeStoreFailed:
+	}
+	if refusesRoom(err) {
 		return fmt.Errorf("%w: %w", logs.ErrFull, err)
 	}
 	return fmt.Errorf("%w: %w", logs.ErrUnavailable, err)
 }
 
-// gone says ErrUnavailable, or what the server's answer means.
-func gone(err error) error {
+// refusesRoom reports whether the server has no room, or grants none.
+func refusesRoom(err *jetstream.APIError) bool {
+	switch err.ErrorCode {
+	case codeInsufficientResources, codeAccountExceeded, codeMemoryExceeded, codeStorageExceeded, codeStoreFailed:
+		return true
+	}
+	return false
+}
+
+// gone says ErrUnavailable, or what the server's answer means. A stream that the server does
+// not have is made again.
+func (c *conn) gone(err error) error {
 	switch {
+	case err == nil:
+		return nil
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return fmt.Errorf("%w: %w", logs.ErrGone, err)
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return fmt.Errorf("%w: %w", logs.ErrUnavailable, err) // it is made again at the next reconnect
+		c.revive()
+		return fmt.Errorf("%w: %w", logs.ErrUnavailable, err)
 	}
 	var answer *jetstream.APIError
 	if errors.As(err, &answer) {

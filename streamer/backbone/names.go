@@ -17,17 +17,18 @@ type names struct {
 	ticks  [market.Partitions]string
 	state  [market.Partitions]string
 	owner  string
+	ctl    string // before a key
+	pods   string
 }
 
-func newNames(namespace, name string) *names {
-	n := &names{prefix: namespace + "_" + name}
+func newNames(prefix string) *names {
+	n := &names{prefix: prefix, owner: prefix + ".bars.owner", ctl: prefix + ".ctl.", pods: prefix + ".pods"}
 	for p := range market.Partitions {
 		s := strconv.Itoa(p)
 		n.bars[p] = n.prefix + ".bars." + s
 		n.ticks[p] = n.prefix + ".ticks." + s
 		n.state[p] = n.prefix + ".state." + s
 	}
-	n.owner = n.prefix + ".bars.owner"
 	return n
 }
 
@@ -55,7 +56,7 @@ func (n *names) barsStream(o Options) jetstream.StreamConfig {
 	c := jetstream.StreamConfig{
 		Name: "BARS_" + n.prefix, Subjects: []string{n.prefix + ".bars.*"},
 		Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld,
-		MaxAge: o.Retention, MaxBytes: o.MaxBytes, MaxConsumers: -1, MaxMsgs: -1, Replicas: 1,
+		MaxAge: o.Retention, MaxBytes: o.MaxBytes, MaxConsumers: -1, MaxMsgs: -1, MaxMsgsPerSubject: -1, Replicas: 1,
 	}
 	if o.Dir == "" {
 		c.Storage = jetstream.MemoryStorage
@@ -67,6 +68,21 @@ func (n *names) ticksStream(o Options) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: "TICKS_" + n.prefix, Subjects: []string{n.prefix + ".ticks.*"},
 		Storage: jetstream.MemoryStorage, Discard: jetstream.DiscardOld,
-		MaxAge: o.TicksAge, MaxBytes: o.TicksBytes, MaxConsumers: -1, MaxMsgs: -1, Replicas: 1,
+		MaxAge: o.TicksAge, MaxBytes: o.TicksBytes, MaxConsumers: -1, MaxMsgs: -1, MaxMsgsPerSubject: -1, Replicas: 1,
 	}
+}
+
+// ctlBytes bounds CTL.
+const ctlBytes = 16 << 20
+
+func (n *names) ctlStream(o Options) jetstream.StreamConfig {
+	c := jetstream.StreamConfig{
+		Name: "CTL_" + n.prefix, Subjects: []string{n.prefix + ".ctl.>"},
+		Storage: jetstream.FileStorage, Discard: jetstream.DiscardOld,
+		MaxBytes: ctlBytes, MaxConsumers: -1, MaxMsgs: -1, MaxMsgsPerSubject: 1, Replicas: 1,
+	}
+	if o.Dir == "" {
+		c.Storage = jetstream.MemoryStorage
+	}
+	return c
 }

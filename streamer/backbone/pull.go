@@ -31,28 +31,27 @@ type puller struct {
 	consumer string
 	messages jetstream.MessagesContext
 	ctx      context.Context
-	pending  uint64 // how many there were to come when it was made
 	received uint64 // consumer sequence
 }
 
 // newPuller makes a puller for what is stored from seq on, on subject if it is not "". Its
-// reads end with ctx.
-func newPuller(ctx context.Context, s jetstream.Stream, seq uint64, subject string) (*puller, error) {
+// reads end with ctx. One replica is read, which may lag behind the leader.
+func (c *conn) newPuller(ctx context.Context, seq uint64, subject string) (*puller, error) {
+	s := c.handle()
 	asking, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	c, err := s.CreateConsumer(asking, jetstream.ConsumerConfig{
+	consumer, err := s.CreateConsumer(asking, jetstream.ConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(seq, 1), FilterSubject: subject,
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: idleConsumer,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read a stream from %d: %w", seq, gone(err))
+		return nil, fmt.Errorf("read %s from %d: %w", c.config.Name, seq, c.gone(err))
 	}
-	m, err := c.Messages(jetstream.PullMaxMessagesWithBytesLimit(pullMessages, pullBytes), jetstream.PullHeartbeat(heartbeat))
+	m, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(pullMessages, pullBytes), jetstream.PullHeartbeat(heartbeat))
 	if err != nil {
-		return nil, fmt.Errorf("read a stream from %d: %w", seq, unavailable(err))
+		return nil, fmt.Errorf("read %s from %d: %w", c.config.Name, seq, unavailable(err))
 	}
-	info := c.CachedInfo()
-	return &puller{stream: s, consumer: info.Name, messages: m, ctx: ctx, pending: info.NumPending}, nil
+	return &puller{stream: s, consumer: consumer.CachedInfo().Name, messages: m, ctx: ctx}, nil
 }
 
 // next returns the next message and its place. ErrTimeout of NATS: none came within wait, if that is not 0.
@@ -73,17 +72,6 @@ func (p *puller) next(wait time.Duration) (jetstream.Msg, *jetstream.MsgMetadata
 		return nil, nil, unavailable(fmt.Errorf("%w: number %d came as %d", errHole, p.received, at.Sequence.Consumer))
 	}
 	return m, at, nil
-}
-
-// left asks how many are still to come.
-func (p *puller) left() (uint64, error) {
-	ctx, cancel := context.WithTimeout(p.ctx, answerWithin)
-	defer cancel()
-	c, err := p.stream.Consumer(ctx, p.consumer)
-	if err != nil {
-		return 0, fmt.Errorf("ask for a consumer: %w", gone(err))
-	}
-	return c.CachedInfo().NumPending, nil
 }
 
 // close stops the reading and drops the consumer, if the server still answers.

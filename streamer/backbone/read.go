@@ -12,49 +12,86 @@ import (
 	"github.com/marketstream/marketstream/streamer/logs"
 )
 
-// readIdle is after how long without a message a read looks whether there is still anything
-// to come: the rest may have aged out meanwhile.
-const readIdle = 2 * time.Second
+const (
+	// readIdle is after how long without a message a read looks whether there is still anything
+	// to come: the rest may have aged out meanwhile.
+	readIdle = 2 * time.Second
+	// maxIdle is how many such looks in a row may find that there is: a replica that is so far behind is no help.
+	maxIdle = 5
+)
+
+// errBehind says that the replica that a reader was given does not have what the leader has.
+var errBehind = errors.New("the replica that is read does not catch up with the leader")
 
 // read calls fn with everything of a stream from seq on, on subject if it is not "", that
-// is stored when it begins.
+// is stored when it begins. Where it ends is asked of the leader: the replica that is read
+// may lag behind.
 func (c *conn) read(ctx context.Context, seq uint64, subject string, fn func(seq uint64, m jetstream.Msg) error) error {
 	bounds, err := c.bounds(ctx)
 	if err != nil {
 		return err
 	}
-	if seq > bounds.Last || bounds.Last < bounds.First {
+	end := bounds.Last
+	if subject != "" && bounds.First <= bounds.Last {
+		if end, err = c.lastOf(ctx, subject); errors.Is(err, logs.ErrGone) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	if seq > end || bounds.Last < bounds.First {
 		return nil
 	}
-	p, err := newPuller(ctx, c.handle(), max(seq, bounds.First), subject)
+	p, err := c.newPuller(ctx, max(seq, bounds.First), subject)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	for left := p.pending; left > 0; {
-		m, at, err := p.next(readIdle)
-		switch {
-		case errors.Is(err, nats.ErrTimeout) && ctx.Err() == nil:
-			if left, err = p.left(); err != nil {
-				return err
-			}
-			continue
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil:
-			return fmt.Errorf("read %s: %w", c.config.Name, err)
-		case at.Sequence.Stream > bounds.Last:
-			return nil
-		}
-		if err := fn(at.Sequence.Stream, m); err != nil {
+	for {
+		m, at, err := c.await(ctx, p, end)
+		if err != nil || m == nil || at.Sequence.Stream > end {
 			return err
 		}
-		left = at.NumPending
-		if at.Sequence.Stream == bounds.Last {
-			return nil
+		if err := fn(at.Sequence.Stream, m); err != nil || at.Sequence.Stream == end {
+			return err
 		}
 	}
-	return nil
+}
+
+// lastOf is the sequence of a subject's last message, asked of the leader.
+func (c *conn) lastOf(ctx context.Context, subject string) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	m, err := c.handle().GetLastMsgForSubject(ctx, subject)
+	if err != nil {
+		return 0, fmt.Errorf("last of %s: %w", subject, c.gone(err))
+	}
+	return m.Sequence, nil
+}
+
+// await returns the next message of p, which is to read up to end; none and no error if end
+// is gone and there is nothing left before it.
+func (c *conn) await(ctx context.Context, p *puller, end uint64) (jetstream.Msg, *jetstream.MsgMetadata, error) {
+	for range maxIdle {
+		m, at, err := p.next(readIdle)
+		switch {
+		case err == nil:
+			return m, at, nil
+		case ctx.Err() != nil:
+			return nil, nil, ctx.Err()
+		case !errors.Is(err, nats.ErrTimeout):
+			return nil, nil, fmt.Errorf("read %s: %w", c.config.Name, err)
+		}
+		asking, cancel := context.WithTimeout(ctx, answerWithin)
+		_, err = c.handle().GetMsg(asking, end)
+		cancel()
+		if err = c.gone(err); errors.Is(err, logs.ErrGone) {
+			return nil, nil, nil
+		} else if err != nil {
+			return nil, nil, fmt.Errorf("read %s: %w", c.config.Name, err)
+		}
+	}
+	return nil, nil, fmt.Errorf("read %s: %w", c.config.Name, unavailable(errBehind))
 }
 
 // Read implements logs.Log.

@@ -59,9 +59,9 @@ func startEmbedded(o *Options) (*embedded, error) {
 		SyncAlways: o.Dir != "",
 	}
 	if o.Dir == "" {
-		e.options.JetStreamMaxMemory += o.MaxBytes
+		e.options.JetStreamMaxMemory += o.MaxBytes + ctlBytes
 	} else {
-		e.options.JetStreamMaxStore = o.MaxBytes + slack
+		e.options.JetStreamMaxStore = o.MaxBytes + ctlBytes + slack
 	}
 	if err := e.start(); err != nil {
 		return nil, errors.Join(err, e.close())

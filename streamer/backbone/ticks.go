@@ -68,7 +68,7 @@ func (t *ticks) Last(ctx context.Context, partition int) ([]byte, error) {
 	defer cancel()
 	m, err := t.handle().GetLastMsgForSubject(ctx, t.names.ticks[partition])
 	if err != nil {
-		return nil, fmt.Errorf("last of %s: %w", t.names.ticks[partition], gone(err))
+		return nil, fmt.Errorf("last of %s: %w", t.names.ticks[partition], t.gone(err))
 	}
 	return m.Data, nil
 }
@@ -100,8 +100,9 @@ func (t *ticks) SubscribeState(partition int, fn func(data []byte)) (unsubscribe
 	return t.subscribe(t.names.state[partition], fn)
 }
 
-func (t *ticks) subscribe(subject string, fn func(data []byte)) (unsubscribe func(), err error) {
-	sub, err := t.nc.Subscribe(subject, func(m *nats.Msg) { fn(m.Data) })
+// subscribe calls fn with every message on a subject from now on.
+func (c *conn) subscribe(subject string, fn func(data []byte)) (unsubscribe func(), err error) {
+	sub, err := c.nc.Subscribe(subject, func(m *nats.Msg) { fn(m.Data) })
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to %s: %w", subject, unavailable(err))
 	}
@@ -109,12 +110,12 @@ func (t *ticks) subscribe(subject string, fn func(data []byte)) (unsubscribe fun
 		return nil, fmt.Errorf("subscribe to %s: %w", subject, unavailable(err))
 	}
 	// The server must know of it before the caller goes on: what is published next is to come.
-	if err := t.nc.FlushTimeout(answerWithin); err != nil {
+	if err := c.nc.FlushTimeout(answerWithin); err != nil {
 		return nil, fmt.Errorf("subscribe to %s: %w", subject, unavailable(err))
 	}
 	return func() {
 		if err := sub.Unsubscribe(); err != nil {
-			t.log.V(1).Info("unsubscribe", "subject", subject, "reason", err.Error())
+			c.log.V(1).Info("unsubscribe", "subject", subject, "reason", err.Error())
 		}
 	}, nil
 }
