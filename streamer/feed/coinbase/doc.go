@@ -1,0 +1,2 @@
+// Package coinbase is the feed of Coinbase Exchange.
+package coinbase
