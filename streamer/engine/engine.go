@@ -3,8 +3,9 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/marketstream/marketstream/streamer/logs"
 	"github.com/marketstream/marketstream/streamer/market"
 	"github.com/marketstream/marketstream/streamer/metrics"
+	"github.com/marketstream/marketstream/streamer/pods"
 	"github.com/marketstream/marketstream/streamer/ring"
 	"github.com/marketstream/marketstream/streamer/stream"
 )
@@ -30,8 +32,14 @@ type Options struct {
 	// Path is the file that Document (whose bytes were Source) came from; it is watched for changes. "": not watched.
 	Path   string
 	Source []byte
-	// DataDir is where BARS is kept; "": in memory.
+	// DataDir is where BARS is kept, by a server in this process; "": in memory.
 	DataDir string
+	// Remote is where the backbone is; nil: in this process, which is then the only one.
+	Remote *backbone.RemoteOptions
+	// Pod names this process among those of the stream; "": one is made.
+	Pod string
+	// Generation is the document's; nil: nobody counts, a change is the log's highest + 1.
+	Generation *logs.ConfigGeneration
 	// Public and Internal are the two ports; the engine closes them.
 	Public, Internal net.Listener
 	Version          string
@@ -63,18 +71,26 @@ type Engine struct {
 	cors     *cors
 
 	settings    atomic.Pointer[settings]
-	generation  atomic.Pointer[logs.ConfigGeneration]
+	pods        atomic.Pointer[pods.View]
 	feed        atomic.Pointer[feed.Status]
 	configError atomic.Pointer[string]
 	ready       atomic.Bool
 	draining    atomic.Bool
+	assembled   atomic.Bool // everything below is there
 
 	carried atomic.Pointer[carried]
-	plane   atomic.Pointer[plane]
 
-	mu     sync.Mutex // one reload, restart or stop at a time
-	failed chan error // the error that ends the process
-	unsub  []func()
+	source *openFeed
+	plane  *ingest.Plane
+	keeper *pods.Keeper
+	spec   func(*settings) *ingest.Spec
+
+	work    context.Context // of everything that runs until the drain has ended
+	failed  chan error      // the error that ends the process
+	unsub   []func()
+	running sync.WaitGroup
+	leave   context.CancelFunc // lets the keeper hand over and end
+	left    chan struct{}      // closed when it has
 }
 
 // Run runs a streamer until ctx ends, then drains and returns nil; or until something that
@@ -83,26 +99,35 @@ func Run(ctx context.Context, opts Options, hurry <-chan struct{}) (err error) {
 	if opts.Progress == nil {
 		opts.Progress = func(string) {}
 	}
+	if opts.Pod == "" {
+		opts.Pod = PodName()
+	}
 	e := &Engine{opts: opts, log: opts.Log, metrics: metrics.New(opts.Version), symbols: &market.SymbolTable{},
-		started: time.Now(), failed: make(chan error, 1)}
+		started: time.Now(), failed: make(chan error, 1), left: make(chan struct{})}
 	set, err := newSettings(opts.Document, opts.Source)
 	if err != nil {
 		return errors.Join(err, opts.Public.Close(), opts.Internal.Close())
 	}
 	e.settings.Store(set)
 	e.feed.Store(&feed.Status{State: feed.Connecting})
+	e.pods.Store(&pods.View{})
 
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	defer cancel()
-	defer func() { err = errors.Join(err, e.close()) }()
-	if err := e.start(ctx, work); err != nil {
-		return errors.Join(err, opts.Public.Close(), opts.Internal.Close())
+	e.work = work
+	servers := e.serve()
+	defer func() {
+		e.stopKeeper()
+		cancel()
+		err = errors.Join(err, e.close())
+		servers.stop()
+	}()
+	if err := e.start(ctx, hurry); err != nil {
+		return err
 	}
 	if err := e.catchUp(ctx); err != nil {
-		return errors.Join(err, opts.Public.Close(), opts.Internal.Close())
+		return err
 	}
-	servers := e.serve()
-	defer servers.stop()
+	servers.open(e.publicMux())
 	e.ready.Store(true)
 	if opts.Ready != nil {
 		opts.Ready()
@@ -116,47 +141,97 @@ func Run(ctx context.Context, opts Options, hurry <-chan struct{}) (err error) {
 	return nil
 }
 
+// PodName makes a name for a process: its host's, and eight letters and digits at random.
+func PodName() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "pod"
+	}
+	clean := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(host))
+	return clean + "-" + newEpoch()[:8]
+}
+
+// openBackbone opens the logs: in this process, or where the options say.
+func (e *Engine) openBackbone(ctx context.Context, set *settings) (*backbone.Backbone, error) {
+	if r := e.opts.Remote; r != nil {
+		o := *r
+		o.Namespace, o.Name, o.Retention, o.Log = set.Namespace, set.Name, set.Retention, e.log.WithName("backbone")
+		o.Progress = e.opts.Progress
+		return backbone.Connect(ctx, o)
+	}
+	return backbone.Open(ctx, backbone.Options{Namespace: set.Namespace, Name: set.Name, Dir: e.opts.DataDir,
+		Retention: set.Retention, Log: e.log.WithName("backbone")})
+}
+
 // start brings everything up in order: log, owner, what the log holds, feed.
-func (e *Engine) start(ctx, work context.Context) error {
+func (e *Engine) start(ctx context.Context, hurry <-chan struct{}) (err error) {
 	set := e.settings.Load()
 	e.opts.Progress("opening the log")
-	b, err := backbone.Open(ctx, backbone.Options{Namespace: set.Namespace, Name: set.Name, Dir: e.opts.DataDir,
-		Retention: set.Retention, Log: e.log.WithName("backbone")})
-	if err != nil {
+	if e.backbone, err = e.openBackbone(ctx, set); err != nil {
 		return err
 	}
-	e.backbone = b
-	owner, err := own(ctx, b.Bars(), logs.Owner{Namespace: set.Namespace, Name: set.Name, Feed: set.feedClass}, time.Now())
+	if e.source, err = e.openFeed(set); err != nil {
+		return err
+	}
+	want := logs.Owner{Namespace: set.Namespace, Name: set.Name, Feed: set.feedClass, ShiftMs: e.source.shiftMs, BeginOffset: e.source.begin}
+	if e.opts.Generation != nil {
+		want.Generation = *e.opts.Generation
+	} else {
+		want.Generation.Generation = 1
+	}
+	owner, err := own(ctx, e.backbone.Bars(), want, time.Now())
 	if err != nil {
 		return err
 	}
 	e.assemble(set, owner)
-
 	e.opts.Progress("reading what the log holds")
 	if err := e.view.load(ctx); err != nil {
 		return err
 	}
-	go e.follow(work)
-	heads, err := e.view.headsAt(ctx, 0)
-	if err != nil {
-		return err
-	}
+	e.source.shift(owner, &e.view.heads)
+	e.running.Go(func() { e.follow(e.work) })
 	e.opts.Progress("starting the feed")
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	if err := e.listen(); err != nil {
 		return err
 	}
-	p, err := e.startPlane(work, set, heads, e.planeEnded(work))
-	if err != nil {
-		return err
-	}
-	e.plane.Store(p)
+	e.makePlane(set, e.source, owner)
+	e.assembled.Store(true)
+	e.running.Go(func() { e.plane.Run(e.work) })
+	keeping, leave := context.WithCancel(e.work)
+	e.leave = leave
+	go func() {
+		defer close(e.left)
+		if err := e.keeper.Run(keeping, leaveWithin, hurry); err != nil {
+			e.fail(err)
+		}
+	}()
+	e.keeper.Set(e.work, pods.Warm, e.connections(set))
 	if e.opts.Path != "" {
-		go watch(work, e.opts.Path, e.opts.Source, func(data []byte) { e.reload(work, data) }, func(err error) { e.reloadFailed(err) })
+		e.running.Go(func() { watch(e.work, e.opts.Path, e.opts.Source, e.reload, e.reloadFailed) })
 	}
-	go e.observe(work)
+	e.running.Go(func() { e.observe(e.work) })
 	return nil
+}
+
+// connections is how many pods may take trades in.
+func (e *Engine) connections(set *settings) int {
+	if c := int(set.Resolved.Connections); c > 0 {
+		return c
+	}
+	return market.Partitions // a file, a generator: everybody may
+}
+
+// stopKeeper lets the keeper give back what it holds and waits for it.
+func (e *Engine) stopKeeper() {
+	if e.leave != nil {
+		e.leave()
+		<-e.left
+	}
 }
 
 // catchUp waits until a feed that invents or repeats its past has come to the present, so
@@ -165,7 +240,7 @@ func (e *Engine) catchUp(ctx context.Context) error {
 	tick := time.NewTicker(catchUpLook)
 	defer tick.Stop()
 	said := time.Now()
-	for e.feed.Load().State == feed.CatchingUp || e.feed.Load().State == feed.Connecting {
+	for e.opts.Remote == nil && (e.feed.Load().State == feed.CatchingUp || e.feed.Load().State == feed.Connecting) {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -235,47 +310,6 @@ func (e *Engine) follow(ctx context.Context) {
 	}
 }
 
-// planeEnded decides what the end of a plane by itself means: a log that lost its end is
-// read again, everything else ends the process with its reason.
-func (e *Engine) planeEnded(ctx context.Context) func(error) {
-	return func(err error) {
-		if !errors.Is(err, logs.ErrRewound) {
-			e.fail(err)
-			return
-		}
-		e.log.Info("the writers begin again from the log", "reason", err.Error())
-		if err := e.restartPlane(ctx, e.settings.Load()); err != nil && ctx.Err() == nil {
-			e.fail(err)
-		}
-	}
-}
-
-// restartPlane stops the plane and makes a new one from the log.
-func (e *Engine) restartPlane(ctx context.Context, set *settings) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.plane.Load().stop()
-	heads, err := e.headsNow(ctx)
-	if err != nil {
-		return err
-	}
-	p, err := e.startPlane(ctx, set, heads, e.planeEnded(ctx))
-	if err != nil {
-		return err
-	}
-	e.plane.Store(p)
-	return nil
-}
-
-// headsNow returns the heads once the view has applied everything that is stored.
-func (e *Engine) headsNow(ctx context.Context) (ingest.Heads, error) {
-	b, err := e.backbone.Bars().Bounds(ctx)
-	if err != nil {
-		return ingest.Heads{}, fmt.Errorf("asking for the end of BARS: %w", err)
-	}
-	return e.view.headsAt(ctx, b.Last)
-}
-
 func (e *Engine) fail(err error) {
 	select {
 	case e.failed <- err:
@@ -283,26 +317,27 @@ func (e *Engine) fail(err error) {
 	}
 }
 
-// close stops what start began, in the reverse order.
+// close stops what start began, in the reverse order; e.work has ended.
 func (e *Engine) close() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	for _, unsubscribe := range e.unsub {
 		unsubscribe()
 	}
-	if p := e.plane.Load(); p != nil {
-		p.stop()
+	e.running.Wait()
+	var err error
+	if e.source != nil {
+		err = e.source.Close()
 	}
 	if e.hub != nil {
 		e.hub.Close()
 	}
 	if e.backbone != nil {
-		return e.backbone.Close()
+		err = errors.Join(err, e.backbone.Close())
 	}
-	return nil
+	return err
 }
 
-// drain refuses new streams, ends the open ones spread over the window, and returns.
+// drain refuses new streams, hands the partitions over, ends the open streams spread over
+// the window, and returns.
 func (e *Engine) drain(hurry <-chan struct{}) {
 	e.draining.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), e.opts.DrainFor+time.Second)
@@ -314,5 +349,7 @@ func (e *Engine) drain(hurry <-chan struct{}) {
 		case <-ctx.Done():
 		}
 	}()
+	e.keeper.Set(ctx, pods.Draining, e.connections(e.settings.Load()))
+	e.leave()
 	e.hub.Drain(ctx, e.opts.DrainFor)
 }

@@ -56,17 +56,28 @@ func (e *Engine) gauge(evicted map[ring.Size]uint64) {
 		e.metrics.RingSize.WithLabelValues(labels[0], labels[1]).Set(float64(n))
 	}
 	e.metrics.RingBytes.Set(float64(bytes))
+	e.metrics.ConfigGeneration.Set(float64(e.view.generation().Generation))
 	if ms, ok := e.watermark(); ok && ms < market.EndOfFeed {
 		e.metrics.FeedLag.Set(float64(time.Now().UnixMilli()-ms) / 1000)
 	}
 }
 
-// watermark is that of the plane.
+// watermark is the smallest of the partitions that we hold, or else of all, in ms; ok is false before the first.
 func (e *Engine) watermark() (ms int64, ok bool) {
-	if p := e.plane.Load(); p != nil {
-		return p.watermark()
+	if e.plane == nil {
+		return 0, false
 	}
-	return 0, false
+	if g := e.plane.Progress(); len(g) > 0 {
+		ms = market.EndOfFeed
+		for _, w := range g {
+			if w.WatermarkMs == 0 {
+				return 0, false
+			}
+			ms = min(ms, w.WatermarkMs)
+		}
+		return ms, true
+	}
+	return e.view.watermark() // others take the trades in
 }
 
 // session is the phase of the trading day at the watermark: time comes from the exchange.
@@ -101,24 +112,23 @@ func (e *Engine) sayStatus() {
 // listen lets ticks and states of all partitions reach the hub.
 func (e *Engine) listen() error {
 	for p := range market.Partitions {
-		var batch logs.Batch
-		var shown uint64 // place in the source up to which ticks were shown: a restart says some again
+		var d display
 		stop, err := e.backbone.Ticks().Subscribe(p, func(data []byte) {
-			if logs.DecodeBatch(data, &batch) != nil || batch.Source.Offset <= shown {
-				return
+			if logs.DecodeBatch(data, &d.batch) == nil && d.isNews() {
+				e.showTicks(&d)
 			}
-			shown = batch.Source.Offset
-			e.showTicks(&batch)
 		})
 		if err != nil {
 			return err
 		}
 		e.unsub = append(e.unsub, stop)
 		var states logs.StateMessage
+		var token uint64
 		stop, err = e.backbone.Ticks().SubscribeState(p, func(data []byte) {
-			if logs.DecodeStateMessage(data, &states) != nil {
-				return // state: the next message has all that counts
+			if logs.DecodeStateMessage(data, &states) != nil || states.Token < token {
+				return // state: the next message has all that counts; or a holder that woke up too late
 			}
+			token = states.Token
 			logs.RemapState(&states, e.symbols)
 			for i := range states.States {
 				e.hub.State(&states.States[i])
@@ -132,8 +142,28 @@ func (e *Engine) listen() error {
 	return nil
 }
 
+// display is what was shown of a partition's ticks.
+type display struct {
+	batch         logs.Batch
+	token, number uint64 // of the newest batch
+	offset        uint64 // place in a source that can be read again: after a restart it says some again
+}
+
+// isNews reports whether the batch is newer than what was shown, and not a fenced writer's.
+func (d *display) isNews() bool {
+	b := &d.batch
+	if b.Token < d.token || b.Token == d.token && b.Number <= d.number {
+		return false
+	}
+	d.token, d.number = b.Token, b.Number
+	return true
+}
+
 // showTicks gives the hub the trades that clients wait for.
-func (e *Engine) showTicks(b *logs.Batch) {
+func (e *Engine) showTicks(d *display) {
+	b := &d.batch
+	shown := d.offset
+	d.offset = max(d.offset, b.Source.Offset)
 	wanted := false
 	for _, name := range b.Symbols {
 		if number, ok := e.symbols.ID(name); ok && e.hub.WantsTicks(number) {
@@ -145,33 +175,54 @@ func (e *Engine) showTicks(b *logs.Batch) {
 	}
 	logs.RemapBatch(b, e.symbols)
 	for i := range b.Entries {
-		if b.Entries[i].Kind == market.Trade {
-			e.hub.Tick(&b.Entries[i])
+		if x := &b.Entries[i]; x.Kind == market.Trade && (x.Offset == 0 || x.Offset > shown) {
+			e.hub.Tick(x)
 		}
 	}
+}
+
+// moves are the partitions that are on their way from one pod to another.
+func (e *Engine) moves() []podreport.Move {
+	out := []podreport.Move{}
+	v := e.pods.Load()
+	for p := range v.Leases {
+		l, to := v.Leases[p], v.Assigned[p]
+		if to == "" || l.Holder == to {
+			continue
+		}
+		m := podreport.Move{Partition: p, From: l.Holder, To: to, State: "waiting", Reason: "it is to hold it"}
+		if l.Next != "" {
+			m.State = "offered"
+		}
+		if l.Holder == "" {
+			m.State = "given"
+		}
+		out = append(out, m)
+	}
+	return out
 }
 
 // report is what the process says of itself.
 func (e *Engine) report() podreport.Report {
 	set, st := e.settings.Load(), e.feed.Load()
+	if !e.assembled.Load() {
+		return podreport.Report{Version: e.opts.Version, ConfigRevision: set.revision, Secrets: []podreport.Secret{}, Moves: []podreport.Move{},
+			Partitions: []podreport.Partition{}, Feed: podreport.Feed{Name: set.source, State: st.State.String()}, Symbols: len(set.Symbols)}
+	}
 	watermark, _ := e.watermark()
 	r := podreport.Report{Version: e.opts.Version, ConfigRevision: set.revision, Epoch: e.view.epoch,
 		Secrets: []podreport.Secret{}, Moves: []podreport.Move{}, Partitions: []podreport.Partition{},
 		Feed:        podreport.Feed{Name: set.source, State: st.State.String(), Reason: st.Reason, Session: e.session(), WatermarkMs: watermark},
 		Connections: e.hub.Connections(), Ready: e.ready.Load(), Draining: e.draining.Load(), Symbols: len(set.Symbols),
 		Log: podreport.LogPositions{AppliedSeq: e.view.last()}}
-	if g := e.generation.Load(); g != nil {
-		r.ConfigGeneration = g.Generation
-	}
+	r.ConfigGeneration = e.view.generation().Generation
 	if text := e.configError.Load(); text != nil {
 		r.ConfigError = *text
 	}
-	if p := e.plane.Load(); p != nil {
-		for _, w := range p.restored.Writers {
-			g := w.Progress()
-			r.Partitions = append(r.Partitions, podreport.Partition{ID: g.Partition, Token: g.Token, Symbols: g.Symbols,
-				WatermarkMs: g.WatermarkMs, LastSeq: g.LastSeq})
-		}
+	for _, g := range e.plane.Progress() {
+		r.Partitions = append(r.Partitions, podreport.Partition{ID: g.Partition, Token: g.Token, Symbols: g.Symbols,
+			WatermarkMs: g.WatermarkMs, LastSeq: g.LastSeq})
 	}
+	r.Moves = e.moves()
 	return r
 }

@@ -20,16 +20,22 @@ var ErrOtherOwner = errors.New("the log is another's")
 func own(ctx context.Context, log logs.Log, want logs.Owner, now time.Time) (*logs.Owner, error) {
 	e, err := log.Last(ctx, logs.OwnerSubject)
 	if errors.Is(err, logs.ErrGone) {
+		if b, err := log.Bounds(ctx); err != nil || b.Last >= b.First {
+			return nil, errors.Join(err, fmt.Errorf("the log holds entries %d to %d and its owner's record is gone: whose they are is not known; give this stream a log of its own", b.First, b.Last))
+		}
 		want.Epoch, want.EpochStartMs = newEpoch(), now.UnixMilli()
 		f := logs.Frame{Kind: logs.FrameOwner, Tag: randomTag(), Owner: &want}
 		data, err := f.AppendBinary(nil)
 		if err == nil {
 			_, err = log.Append(ctx, logs.OwnerSubject, 0, data)
 		}
-		if err != nil {
-			return nil, fmt.Errorf("writing the log's owner: %w", err)
+		switch {
+		case err == nil:
+			return &want, nil
+		case errors.Is(err, logs.ErrConflict): // another pod was faster
+			return own(ctx, log, want, now)
 		}
-		return &want, nil
+		return nil, fmt.Errorf("writing the log's owner: %w", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("reading the log's owner: %w", err)

@@ -4,118 +4,122 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
+	"time"
 
 	"github.com/marketstream/marketstream/streamer/feed"
 	"github.com/marketstream/marketstream/streamer/ingest"
 	"github.com/marketstream/marketstream/streamer/logs"
 	"github.com/marketstream/marketstream/streamer/market"
+	"github.com/marketstream/marketstream/streamer/pods"
 )
 
-// plane is the feed, its pipeline and the writers: everything between the source and BARS.
-// It is made from the log alone and thrown away whole.
-type plane struct {
-	restored *ingest.Restored
-	source   *openFeed
-	stopFeed context.CancelFunc
-	done     chan struct{} // closed when all its goroutines have ended
-	mu       sync.Mutex
-	err      error // the first that ended it; nil after stop or the end of the source
+// leaveWithin is how long a process that ends may take to write what it was given.
+const leaveWithin = 10 * time.Second
+
+// makePlane makes the plane and the keeper of its partitions; neither runs yet.
+func (e *Engine) makePlane(set *settings, src *openFeed, owner *logs.Owner) {
+	env := &ingest.Env{Bars: e.backbone.Bars(), Ticks: e.backbone.Ticks(), Symbols: e.symbols, Metrics: e.metrics,
+		Log: e.log.WithName("ingest"), Heads: e.heads, Since: e.view.since, Renew: set.Retention / 4}
+	e.spec = func(s *settings) *ingest.Spec {
+		spec := s.spec
+		spec.Source, spec.ShiftMs = src.identity, src.shiftMs
+		spec.First, spec.Begin = owner.Generation, market.SourcePosition{Offset: owner.BeginOffset}
+		if g := e.opts.Generation; g != nil {
+			spec.Generation = *g
+		} else {
+			heads := e.view.headsNow()
+			spec.Count(&heads, e.symbols)
+		}
+		return &spec
+	}
+	e.plane = ingest.NewPlane(ingest.PlaneOptions{Env: env, Source: src.Source, Spec: e.spec(set),
+		Status: e.feedStatus, Ended: e.writerEnded, Failed: e.fail})
+	live, ok := src.Source.(feed.Live)
+	e.keeper = pods.NewKeeper(pods.Options{Pod: e.opts.Pod, Address: e.opts.Internal.Addr().String(),
+		Registry: e.backbone.Registry(), Peers: e.backbone.Peers(), Holder: holder{e},
+		Overlap: ok && live.Traits().Overlap, Sole: e.opts.Remote == nil, Log: e.log.WithName("pods"), Changed: func(v pods.View) { e.pods.Store(&v) }})
 }
 
-// startPlane makes the writers from the log and starts the feed where they need it. ended
-// is called once, from a goroutine of the plane, if it ends by itself with an error.
-func (e *Engine) startPlane(ctx context.Context, set *settings, heads ingest.Heads, ended func(error)) (*plane, error) {
-	src, err := e.openFeed(set, &heads)
+// writerEnded has a partition claimed anew whose writer cannot go on: the log has moved
+// under it, and what it had is void.
+func (e *Engine) writerEnded(partition int, err error) {
+	if errors.Is(err, pods.ErrLost) {
+		return // the keeper knows
+	}
+	if !errors.Is(err, ingest.ErrFenced) && !errors.Is(err, logs.ErrRewound) {
+		e.fail(err)
+		return
+	}
+	e.log.Info("a partition begins again from the log", "partition", partition, "reason", err.Error())
+	e.keeper.Retake(e.work, partition)
+}
+
+// heads are where the partitions end, once the view has applied everything that is stored.
+func (e *Engine) heads(ctx context.Context) (ingest.Heads, logs.Bounds, error) {
+	b, err := e.backbone.Bars().Bounds(ctx)
 	if err != nil {
-		return nil, err
+		return ingest.Heads{}, b, fmt.Errorf("asking for the end of BARS: %w", err)
 	}
-	env := &ingest.Env{Bars: e.backbone.Bars(), Ticks: e.backbone.Ticks(), Symbols: e.symbols,
-		Metrics: e.metrics, Log: e.log, Token: heads.NextToken()}
-	spec := set.spec
-	spec.Source, spec.ShiftMs = src.identity, src.shiftMs
-	r, err := ingest.Restore(ctx, env, &spec, heads)
-	if err != nil {
-		return nil, errors.Join(err, src.Close())
+	if at := e.view.last(); at > b.Last {
+		return ingest.Heads{}, b, fmt.Errorf("%w: it ends at %d, %d was read", logs.ErrRewound, b.Last, at)
 	}
-	e.metrics.ConfigGeneration.Set(float64(r.Generation.Generation))
-	e.generation.Store(&r.Generation)
-
-	p := &plane{restored: r, source: src, done: make(chan struct{})}
-	pipe := ingest.NewPipeline(r.Writers, e.feedStatus)
-	feedCtx, stopFeed := context.WithCancel(ctx)
-	p.stopFeed = stopFeed
-	src.SetSymbols(e.feedSymbols(set))
-
-	var group sync.WaitGroup
-	for _, w := range r.Writers {
-		group.Go(func() {
-			if err := w.Run(ctx); err != nil {
-				p.fail(err)
-				pipe.Abort(err)
-				stopFeed()
-			}
-		})
-	}
-	group.Go(func() {
-		err := src.Run(feedCtx, r.From, r.Said, pipe)
-		if err == nil {
-			err = pipe.Flush()
-		} else if feedCtx.Err() == nil {
-			p.fail(fmt.Errorf("the feed: %w", err))
-		} else if ferr := pipe.Flush(); ferr != nil && p.failure() == nil && ctx.Err() == nil {
-			p.fail(ferr)
-		}
-		if err != nil && errors.Is(err, logs.ErrRewound) {
-			p.fail(err)
-		}
-		pipe.Close()
-	})
-	go func() {
-		group.Wait()
-		stopFeed()
-		if err := src.Close(); err != nil {
-			p.fail(err)
-		}
-		close(p.done)
-		if err := p.failure(); err != nil && ctx.Err() == nil {
-			ended(err)
-		}
-	}()
-	return p, nil
+	h, err := e.view.headsAt(ctx, b.Last)
+	return h, b, err
 }
 
-// stop ends the feed, lets the writers work off what they have, and waits for all.
-func (p *plane) stop() {
-	p.stopFeed()
-	<-p.done
-}
+// holder does what the keeper decides.
+type holder struct{ e *Engine }
 
-func (p *plane) fail(err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.err == nil {
-		p.err = err
-	}
-}
-
-func (p *plane) failure() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.err
-}
-
-// watermark is the smallest watermark of the writers in ms; ok is false before the first.
-func (p *plane) watermark() (ms int64, ok bool) {
-	ms = market.EndOfFeed
-	for _, w := range p.restored.Writers {
-		wm := w.Progress().WatermarkMs
-		if wm == 0 {
-			return 0, false
+// Floor implements [pods.Holder].
+func (h holder) Floor(ctx context.Context, partition int) (uint64, error) {
+	floor := uint64(0)
+	e, err := h.e.backbone.Bars().Last(ctx, partition)
+	if err == nil {
+		var f *logs.Frame
+		if f, err = logs.DecodeFrame(e.Data); err == nil {
+			floor = f.Token
 		}
-		ms = min(ms, wm)
 	}
-	return ms, len(p.restored.Writers) > 0
+	if err != nil && !errors.Is(err, logs.ErrGone) {
+		return 0, err
+	}
+	data, err := h.e.backbone.Ticks().Last(ctx, partition)
+	if err != nil && !errors.Is(err, logs.ErrGone) {
+		return 0, err
+	}
+	if err == nil {
+		token, _, err := logs.PeekBatch(data)
+		if err != nil {
+			return 0, err
+		}
+		floor = max(floor, token)
+	}
+	return floor, nil
+}
+
+// Prepare implements [pods.Holder].
+func (h holder) Prepare(partition int) { h.e.plane.Prepare(partition) }
+
+// Forget implements [pods.Holder].
+func (h holder) Forget(partition int) { h.e.plane.Forget(partition) }
+
+// Start implements [pods.Holder].
+func (h holder) Start(g *pods.Grant, reason pods.Reason) {
+	h.e.metrics.PartitionHolder.WithLabelValues(fmt.Sprint(g.Partition)).Set(1)
+	h.e.metrics.PartitionMoves.WithLabelValues(string(reason)).Inc()
+	h.e.plane.Claim(ingest.Claim{Partition: g.Partition, Token: g.Token, Gate: g})
+}
+
+// Release implements [pods.Holder].
+func (h holder) Release(ctx context.Context, partition int) {
+	h.e.plane.Release(ctx, partition)
+	h.e.metrics.PartitionHolder.WithLabelValues(fmt.Sprint(partition)).Set(0)
+}
+
+// Lost implements [pods.Holder].
+func (h holder) Lost(partition int) {
+	h.e.plane.Lost(partition)
+	h.e.metrics.PartitionHolder.WithLabelValues(fmt.Sprint(partition)).Set(0)
 }
 
 func (e *Engine) feedSymbols(set *settings) []feed.Symbol {

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,7 +10,7 @@ import (
 
 // reload puts an edited document into effect, in place: no open stream drops. A document
 // that cannot be run changes nothing.
-func (e *Engine) reload(ctx context.Context, data []byte) {
+func (e *Engine) reload(data []byte) {
 	set, err := e.readDocument(data)
 	if err != nil {
 		e.reloadFailed(err)
@@ -22,21 +21,16 @@ func (e *Engine) reload(ctx context.Context, data []byte) {
 	if set.revision == old.revision {
 		return
 	}
+	e.apply(set)
 	if !set.sameShape(old) {
-		// Carry and stream settings first, so that nothing that the new shape closes is passed over.
-		e.apply(set)
-		err := e.view.refill(ctx)
-		if err == nil {
-			err = e.restartPlane(ctx, set)
-		}
-		if err != nil {
-			if ctx.Err() == nil {
+		// Rings first, so that nothing that the new shape closes is passed over.
+		if err := e.view.refill(e.work); err != nil {
+			if e.work.Err() == nil {
 				e.fail(fmt.Errorf("putting the new document into effect: %w", err))
 			}
 			return
 		}
-	} else {
-		e.apply(set)
+		e.plane.Reload(e.spec(set))
 	}
 	e.metrics.ConfigReloads.Inc()
 	e.log.Info("the document was reloaded", "revision", set.revision, "symbols", len(set.Symbols), "timeframes", strings.Join(set.Timeframes, " "))

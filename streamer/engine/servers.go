@@ -11,8 +11,13 @@ import (
 )
 
 // servers are the two ports: one for browsers, one inside the cluster on which nothing
-// changes state.
-type servers struct{ public, internal *http.Server }
+// changes state. The inner one answers from the start, so that probes see a process that
+// loads a long log alive; the outer one once it is opened.
+type servers struct {
+	public, internal *http.Server
+	e                *Engine
+	opened           bool
+}
 
 const (
 	headerTimeout = 10 * time.Second
@@ -20,19 +25,27 @@ const (
 	stopTimeout   = 2 * time.Second
 )
 
-// serve starts both. Neither has a write timeout: streams stay open, and what writes to
-// them has deadlines of its own.
+// serve starts the inner port.
 func (e *Engine) serve() *servers {
-	s := &servers{public: newServer(e.cors), internal: newServer(e.internalMux())}
-	e.cors.next = e.publicMux()
-	run := func(srv *http.Server, l net.Listener, which string) {
-		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			e.fail(fmt.Errorf("the %s port: %w", which, err))
-		}
-	}
-	go run(s.public, e.opts.Public, "public")
-	go run(s.internal, e.opts.Internal, "internal")
+	s := &servers{e: e, public: newServer(nil), internal: newServer(e.internalMux())}
+	s.run(s.internal, e.opts.Internal, "internal")
 	return s
+}
+
+// open starts the outer port. It has no write timeout: streams stay open, and history has a deadline of its own.
+func (s *servers) open(h http.Handler) {
+	s.e.cors.next = h
+	s.public.Handler = s.e.cors
+	s.opened = true
+	s.run(s.public, s.e.opts.Public, "public")
+}
+
+func (s *servers) run(srv *http.Server, l net.Listener, which string) {
+	go func() {
+		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.e.fail(fmt.Errorf("the %s port: %w", which, err))
+		}
+	}()
 }
 
 func newServer(h http.Handler) *http.Server {
@@ -43,6 +56,9 @@ func newServer(h http.Handler) *http.Server {
 func (s *servers) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
+	if !s.opened {
+		_ = s.e.opts.Public.Close()
+	}
 	for _, srv := range []*http.Server{s.public, s.internal} {
 		if err := srv.Shutdown(ctx); err != nil {
 			_ = srv.Close()
@@ -79,7 +95,7 @@ func (e *Engine) internalMux() http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
-		_ = enc.Encode(e.report())
+		_ = enc.Encode(e.report()) // a broken connection is the reader's
 	})
 	return mux
 }

@@ -99,11 +99,13 @@ func (s *settings) streamConfig(number func(string) uint32) stream.Config {
 type openFeed struct {
 	feed.Source
 	identity string
-	shiftMs  int64
+	begin    uint64 // where a new log begins
+	shiftMs  int64  // a new log's; shift replaces it by the log's own
+	replay   *replay.Source
 }
 
-// openFeed makes the source that settings name. A shift that the log has already is kept.
-func (e *Engine) openFeed(s *settings, heads *ingest.Heads) (*openFeed, error) {
+// openFeed makes the source that settings name.
+func (e *Engine) openFeed(s *settings) (*openFeed, error) {
 	f := &openFeed{}
 	switch {
 	case s.Synthetic != nil:
@@ -128,12 +130,7 @@ func (e *Engine) openFeed(s *settings, heads *ingest.Heads) (*openFeed, error) {
 			return nil, fmt.Errorf("spec.feed.replay.path: %w", err)
 		}
 		if s.Replay.Rebase == v1alpha1.RebaseNow {
-			shift, known := heads.Shift()
-			if !known {
-				shift = src.ShiftTo(time.Now())
-			}
-			src.SetShift(shift)
-			f.shiftMs = shift
+			f.shiftMs, f.replay = src.ShiftTo(time.Now()), src
 		}
 		f.Source, f.identity = src, src.Identity()
 	default:
@@ -143,4 +140,16 @@ func (e *Engine) openFeed(s *settings, heads *ingest.Heads) (*openFeed, error) {
 		f.Source = feed.Break(f.Source, *e.opts.Faults)
 	}
 	return f, nil
+}
+
+// shift takes the log's own shift: its owner's, or in a log that is older than that record, its shapes'.
+func (f *openFeed) shift(owner *logs.Owner, heads *ingest.Heads) {
+	if f.replay == nil {
+		return
+	}
+	f.shiftMs = owner.ShiftMs
+	if ms, known := heads.Shift(); known {
+		f.shiftMs = ms
+	}
+	f.replay.SetShift(f.shiftMs)
 }

@@ -33,6 +33,45 @@ type view struct {
 	applied uint64        // sequence of the last frame applied
 	tail    uint64        // sequence of the last frame that the hub has
 	heads   ingest.Heads
+	stones  [market.Partitions][]milestone
+}
+
+// milestone says that a partition's watermark had reached ms at seq.
+type milestone struct {
+	ms  int64
+	seq uint64
+}
+
+const (
+	stoneEvery = 10 * 60_000 // ms of watermark between milestones
+	mostStones = 400         // of a partition: more than two days and a half
+)
+
+// since returns a place in BARS that is not after any frame of a partition whose watermark is above ms.
+func (v *view) since(partition int, ms int64) uint64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	from := uint64(1)
+	for _, s := range v.stones[partition] {
+		if s.ms > ms {
+			break
+		}
+		from = s.seq
+	}
+	return from
+}
+
+// passed notes a milestone; with v.mu held.
+func (v *view) passed(seq uint64, f *logs.Frame) {
+	stones := &v.stones[f.Partition]
+	n := len(*stones)
+	if f.Watermark <= 0 || f.Watermark >= market.EndOfFeed || n > 0 && f.Watermark < (*stones)[n-1].ms+stoneEvery {
+		return
+	}
+	if n == mostStones {
+		*stones = append((*stones)[:0], (*stones)[n/2:]...)
+	}
+	*stones = append(*stones, milestone{f.Watermark, seq})
 }
 
 // apply applies one frame.
@@ -55,8 +94,9 @@ func (v *view) apply(seq uint64, f *logs.Frame) error {
 		h := &v.heads[f.Partition]
 		h.Seq, h.Frame = seq, head(f)
 		if f.Kind == logs.FrameConfig {
-			h.Shape = f.Shape
+			h.Shape, h.ShapeSeq = f.Shape, seq
 		}
+		v.passed(seq, f)
 	}
 	publish := seq > v.tail
 	v.tail = max(v.tail, seq)
@@ -124,6 +164,7 @@ func (v *view) rewind(ctx context.Context) error {
 	v.history.Reset()
 	v.mu.Lock()
 	v.applied, v.tail, v.heads = 0, b.Last, ingest.Heads{}
+	v.stones = [market.Partitions][]milestone{}
 	v.mu.Unlock()
 	return v.load(ctx)
 }
@@ -157,4 +198,36 @@ func (v *view) Position() logs.Cursor {
 		return *c
 	}
 	return logs.Cursor{Epoch: v.epoch, Index: -1}
+}
+
+// watermark is the smallest of the partitions that have symbols, in ms; ok is false before the first.
+func (v *view) watermark() (ms int64, ok bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	ms = market.EndOfFeed
+	for p := range v.heads {
+		h := &v.heads[p]
+		if h.Shape == nil || len(h.Shape.Symbols) == 0 {
+			continue
+		}
+		if h.Frame.Watermark <= 0 {
+			return 0, false
+		}
+		ms, ok = min(ms, h.Frame.Watermark), true
+	}
+	return ms, ok
+}
+
+// generation is the highest configuration generation in the log.
+func (v *view) generation() logs.ConfigGeneration {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.heads.Generation()
+}
+
+// headsNow returns the heads as they are.
+func (v *view) headsNow() ingest.Heads {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.heads
 }

@@ -198,6 +198,7 @@ func (p *Plane) Run(ctx context.Context) {
 	for {
 		select {
 		case <-p.poke:
+			p.gather(ctx)
 		case err := <-source.ended:
 			source.finished()
 			if err != nil && ctx.Err() == nil {
@@ -208,6 +209,18 @@ func (p *Plane) Run(ctx context.Context) {
 			return
 		}
 		p.look(ctx, source)
+	}
+}
+
+// gatherFor is how long claims that come together are waited for: one pass over the log serves all.
+const gatherFor = 5 * time.Millisecond
+
+func (p *Plane) gather(ctx context.Context) {
+	t := time.NewTimer(gatherFor)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -22,8 +22,8 @@ type Spec struct {
 	RevisionMs     int64
 	Source         string // names what positions are places in
 	ShiftMs        int64
-	// Generation is the document's. nil: nobody counts (a laptop): a change is the log's highest + 1.
-	Generation *logs.ConfigGeneration
+	// Generation is the document's; see [Spec.Count] where nobody counts.
+	Generation logs.ConfigGeneration
 	// First is the generation that the log began with, and Begin where its source began.
 	First logs.ConfigGeneration
 	Begin market.SourcePosition
@@ -105,12 +105,12 @@ func (o *opening) plan(partition int) plan {
 	if head.Frame != nil {
 		p.gen = head.Frame.ConfigGeneration
 	}
-	if spec.Generation != nil && head.Shape != nil && spec.Generation.Less(p.gen) {
+	if head.Shape != nil && spec.Generation.Less(p.gen) {
 		return p
 	}
 	offset, watermark := o.heads.place()
 	p.start, p.startMs = market.SourcePosition{Offset: offset}, watermark
-	if o.begins() {
+	if spec.Generation == spec.First { // the document is still the one that the log began with
 		p.start, p.startMs = spec.Begin, 0
 	}
 	n, gaps := spec.shape(partition, head, p.start.Offset, p.startMs, o.env.Symbols)
@@ -119,28 +119,33 @@ func (o *opening) plan(partition int) plan {
 		return p
 	}
 	p.fresh = head.Shape != nil && len(head.Shape.Symbols) == 0
-	p.shape, p.gaps, p.write = n, gaps, true
-	if spec.Generation != nil {
-		p.gen = *spec.Generation
-	} else {
-		p.gen = o.heads.Generation()
-		p.gen.Generation++
-	}
+	p.shape, p.gaps, p.write, p.gen = n, gaps, true, spec.Generation
 	return p
 }
 
-// begins reports whether a partition without frames begins with the stream, and not where
-// the others are: the log is new, or the document is still the one that it began with.
-func (o *opening) begins() bool {
-	if o.spec.Generation != nil {
-		return *o.spec.Generation == o.spec.First
+// Count numbers a document that nobody counts, on a laptop: as the log's newest, or one
+// higher if it makes other bars of any partition.
+func (s *Spec) Count(heads *Heads, table *market.SymbolTable) {
+	s.Generation = heads.Generation()
+	if s.Generation == (logs.ConfigGeneration{}) {
+		s.Generation = s.First
+		return
 	}
-	for p := range o.heads {
-		if o.heads[p].Frame != nil {
-			return false
+	for p := range heads {
+		head := &heads[p]
+		n, _ := s.shape(p, head, 0, 0, table)
+		if head.Shape == nil && len(n.Symbols) > 0 && head.Frame == nil || head.Shape != nil && !sameRules(head.Shape, n) {
+			s.Generation.Generation++
+			return
 		}
 	}
-	return true
+}
+
+// sameRules reports whether bars are made alike, of the same symbols.
+func sameRules(a, b *logs.Shape) bool {
+	x, y := *a, *b
+	x.Symbols, y.Symbols = nil, nil
+	return reflect.DeepEqual(x, y) && slices.EqualFunc(a.Symbols, b.Symbols, func(s, t logs.ShapeSymbol) bool { return s.Name == t.Name })
 }
 
 // ages reports whether the frame at seq lies in the older half of the log: it is written

@@ -103,6 +103,11 @@ type Owner struct {
 	// Epoch names the log's incarnation: a new one means that the log started over.
 	Epoch        string `json:"epoch"`
 	EpochStartMs int64  `json:"epochStartMs"`
+	// Generation is the configuration that the log began with: a partition that is first written under it begins with the log.
+	Generation ConfigGeneration `json:"generation,omitzero"`
+	// BeginOffset is where the log's source began; ShiftMs is what rebase adds to its times. All pods take both from here.
+	BeginOffset uint64 `json:"beginOffset,omitempty"`
+	ShiftMs     int64  `json:"shiftMs,omitempty"`
 }
 
 // FeedClass keeps invented, replayed and real data apart: no log holds two of them.

@@ -49,6 +49,9 @@ type Set struct {
 	LogFenced     prometheus.Counter
 	LogRewound    prometheus.Counter
 
+	PartitionHolder *prometheus.GaugeVec   // partition
+	PartitionMoves  *prometheus.CounterVec // reason
+
 	ConfigGeneration   prometheus.Gauge
 	ConfigReloads      prometheus.Counter
 	ConfigReloadErrors prometheus.Counter
@@ -94,6 +97,9 @@ func New(version string) *Set {
 	s.LogFrames = f.counter("log_frames_total", "Frames appended to BARS.")
 	s.LogFenced = f.counter("log_fenced_total", "Appends refused because another writer had taken over.")
 	s.LogRewound = f.counter("log_rewound_total", "Times that BARS was found to have lost its end.")
+
+	s.PartitionHolder = f.gauges("partition_holder", "1 for each partition that this pod writes.", "partition")
+	s.PartitionMoves = f.counters("partition_moves_total", "Partitions that this pod took, by why.", "reason")
 
 	s.ConfigGeneration = f.gauge("config_generation", "The generation of the shape of bars that is in effect.")
 	s.ConfigReloads = f.counter("config_reloads_total", "Configurations that took effect while running.")

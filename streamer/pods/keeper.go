@@ -23,7 +23,7 @@ type Holder interface {
 	// Forget says that it is not, after all.
 	Forget(partition int)
 	// Start says that a partition is ours, for as long as the grant is valid.
-	Start(g *Grant, why string)
+	Start(g *Grant, reason Reason)
 	// Release stops writing a partition, after everything that was taken in is in the logs, or at ctx's end.
 	Release(ctx context.Context, partition int)
 	// Lost says that another has the partition: what was not written is void.
@@ -117,8 +117,18 @@ func (k *Keeper) do(ctx context.Context, fn func()) {
 	}
 }
 
-// Run works until ctx ends; then it gives back what it holds, for leave at most, and says goodbye.
-func (k *Keeper) Run(ctx context.Context, leave time.Duration) error {
+// Retake has a partition of ours taken anew, with a new token: its writer could not go on.
+func (k *Keeper) Retake(ctx context.Context, partition int) {
+	k.do(ctx, func() {
+		if k.grants[partition] != nil && k.writers[partition] == Writing {
+			k.writers[partition] = Stopped
+		}
+	})
+}
+
+// Run works until ctx ends; then it gives back what it holds, for leave at most or until
+// hurry closes, and says goodbye.
+func (k *Keeper) Run(ctx context.Context, leave time.Duration, hurry <-chan struct{}) error {
 	stop, err := k.opts.Peers.Listen(func(data []byte) { k.hear(ctx, data) })
 	if err != nil {
 		return fmt.Errorf("listening for the other pods: %w", err)
@@ -135,6 +145,7 @@ func (k *Keeper) Run(ctx context.Context, leave time.Duration) error {
 	work := context.WithoutCancel(ctx)
 	ending := ctx.Done()
 	var end <-chan time.Time
+	var hurried <-chan struct{}
 	for !k.leaving || k.holds() {
 		select {
 		case fn := <-k.events:
@@ -144,7 +155,11 @@ func (k *Keeper) Run(ctx context.Context, leave time.Duration) error {
 		case <-around.C:
 		case <-ending:
 			ending, end, k.leaving = nil, time.After(leave), true
+			hurried = hurry
 		case <-end:
+			k.giveUp()
+		case <-hurried:
+			hurried = nil
 			k.giveUp()
 		}
 		k.work(work)

@@ -73,8 +73,21 @@ type Step struct {
 	Partition int
 	Expect    uint64 // revision of the key for a put
 	Lease     Lease
-	Why       string
+	Why       string // in words, for the log
+	Reason    Reason // of a Take
 }
+
+// Reason is why a pod takes a partition; a label of metrics.
+type Reason string
+
+// The reasons.
+const (
+	ReasonNew     Reason = "new"      // nobody ever had it
+	ReasonSole    Reason = "sole"     // no other process can be alive
+	ReasonGiven   Reason = "handover" // the holder gave it back
+	ReasonExpired Reason = "expired"  // the holder did not renew it
+	ReasonAgain   Reason = "again"    // ours, begun anew
+)
 
 // Leases is what a pod knows of the leases and which it holds. It is a pure core: time and
 // answers come in, steps go out. One goroutine uses it.
@@ -194,8 +207,8 @@ func (l *Leases) Steps(in Input) (steps []Step) {
 // want is the steps for a partition that is to be ours and is not.
 func (l *Leases) want(p int, in Input) []Step {
 	s := &l.seen[p]
-	take := func(why string) []Step {
-		return []Step{{Take, p, s.revision(), Lease{Holder: l.self}, why}}
+	take := func(reason Reason, why string) []Step {
+		return []Step{{Take, p, s.revision(), Lease{Holder: l.self}, why, reason}}
 	}
 	look := func(why string) []Step {
 		if in.Now.Sub(s.asked) < lookEvery {
@@ -211,13 +224,13 @@ func (l *Leases) want(p int, in Input) []Step {
 	case !s.known:
 		return look("not read yet")
 	case in.Sole:
-		return take("no other process can be alive")
+		return take(ReasonSole, "no other process can be alive")
 	case !s.there && !s.ever:
-		return take("nobody ever had it")
+		return take(ReasonNew, "nobody ever had it")
 	case s.there && s.lease.Holder == "" && (s.lease.Next == "" || s.lease.Next == l.self):
-		return take("it was given back")
+		return take(ReasonGiven, "it was given back")
 	case answered >= TTL:
-		return take(fmt.Sprintf("revision %d stood for %s", s.rev, TTL))
+		return take(ReasonExpired, fmt.Sprintf("revision %d stood for %s", s.rev, TTL))
 	case s.there:
 		return look("held by " + s.lease.Holder)
 	}
@@ -238,7 +251,9 @@ func (l *Leases) keep(p int, to string, move bool, in Input) []Step {
 	if move {
 		ours.Next = to
 	}
-	step := func(kind StepKind, lease Lease, why string) Step { return Step{kind, p, s.revision(), lease, why} }
+	step := func(kind StepKind, lease Lease, why string) Step {
+		return Step{kind, p, s.revision(), lease, why, ReasonAgain}
+	}
 	switch {
 	case in.Writers[p] == Stopped && move:
 		return []Step{step(Give, Lease{Token: h.token, Next: to}, "its writer has ended")}

@@ -125,14 +125,22 @@ func (k *Keeper) stored(s Step, sent time.Time, rev uint64) {
 		}
 		k.offered[p], k.writers[p] = false, Writing
 		k.grants[p] = NewGrant(p, s.Lease.Token, sent.Add(TTL))
-		k.opts.Log.Info("a partition is ours", "partition", p, "token", s.Lease.Token, "why", s.Why)
-		k.opts.Holder.Start(k.grants[p], s.Why)
+		detail := 0
+		if s.Reason == ReasonSole {
+			detail = 1
+		}
+		k.opts.Log.V(detail).Info("a partition is ours", "partition", p, "token", s.Lease.Token, "why", s.Why)
+		k.opts.Holder.Start(k.grants[p], s.Reason)
 	case Renew:
 		if g := k.grants[p]; g != nil {
 			g.Until(sent.Add(TTL))
 		}
 	case Give:
-		k.opts.Log.Info("a partition was given away", "partition", p, "to", s.Lease.Next, "why", s.Why)
+		detail := 0
+		if s.Lease.Next == "" {
+			detail = 1
+		}
+		k.opts.Log.V(detail).Info("a partition was given away", "partition", p, "to", s.Lease.Next, "why", s.Why)
 		if g := k.grants[p]; g != nil {
 			g.Lose()
 			k.grants[p], k.writers[p] = nil, Writing
