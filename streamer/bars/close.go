@@ -33,7 +33,7 @@ func (f *Fold) close(always bool) *Close {
 		f.emitPending() // into every frame, so that Applied is true
 	}
 	f.closePeriods()
-	if len(f.out.Gaps) == 0 && len(f.gaps) > 0 { // a merge overflowed
+	if len(f.pending) > 0 && (len(f.out.Records) > 0 || len(f.gaps) > 0) { // what closed revised what was closed
 		f.emitPending()
 	}
 	f.out.Gaps = append(f.out.Gaps, f.gaps...)
@@ -143,9 +143,20 @@ func holds(r *market.Record) bool { return r.N > 0 || r.Prices.Has != 0 || r.Dai
 func (f *Fold) mergeUp(s *symbol, i int32, r *market.Record) {
 	for _, tf := range f.frames {
 		start, end := f.period(tf, r.StartMs)
-		if err := f.longer(s, tf, start, end).Merge(r); err != nil {
+		var closed *closedRecord
+		var l *market.Record
+		if s.emitted(tf, start, end) { // under a shorter grace
+			closed = s.closedAt(tf, start, end)
+			l = &closed.Record
+		} else {
+			l = f.longer(s, tf, start, end)
+		}
+		if err := l.Merge(r); err != nil {
 			f.stats.Overflow++
 			f.gap(i, r.StartMs, r.EndMs, market.GapOverflow)
+		}
+		if closed != nil {
+			f.revise(i, closed)
 		}
 	}
 }
@@ -185,7 +196,9 @@ func (f *Fold) keep(s *symbol, r *market.Record) *closedRecord {
 		s.recent[r.Timeframe] = slices.Insert(s.recent[r.Timeframe], at, closedRecord{emitted: unset})
 	}
 	c := &s.recent[r.Timeframe][at]
+	rev := c.Rev // of a bar that a new shape reopened
 	c.Record = *r
+	c.Rev = rev
 	f.emit(s, c)
 	return c
 }
@@ -259,22 +272,29 @@ func (f *Fold) emitPending() {
 	f.pending = f.pending[:0]
 }
 
-// forget drops what the revision window has passed.
+// forget drops what the revision window has passed. Minutes that may still be needed for
+// a longer bar, one that is open or was closed within the window, go to the past.
 func (f *Fold) forget() {
 	if f.watermark < math.MinInt64+f.cfg.RevisionWindowMs {
 		return
 	}
 	horizon := f.watermark - f.cfg.RevisionWindowMs
+	needed := f.needed(min(horizon, f.watermark-f.cfg.CloseGraceMs))
 	longest := horizon - 25*60*minuteMs // no period is longer than a day with a change of clocks
 	for i := range f.symbols {
 		s := &f.symbols[i]
 		if len(s.spans) > 0 {
 			s.spans = slices.DeleteFunc(s.spans, func(g span) bool { return g.to <= longest })
 		}
+		s.past.cut(needed)
 		for tf := range s.recent {
 			n := 0
 			for n < len(s.recent[tf]) && s.recent[tf][n].EndMs <= horizon && !s.recent[tf][n].dirty {
-				f.giveIDs(s.recent[tf][n].ids)
+				c := &s.recent[tf][n]
+				if market.Timeframe(tf) == market.M1 && c.StartMs >= needed && c.emitted != unset {
+					s.past.put(&c.Record)
+				}
+				f.giveIDs(c.ids)
 				n++
 			}
 			if n > 0 {
@@ -282,6 +302,16 @@ func (f *Fold) forget() {
 			}
 		}
 	}
+}
+
+// needed is where the minutes begin that a longer bar may need which holds ms or a later time.
+func (f *Fold) needed(ms int64) int64 {
+	from := ms
+	for _, tf := range f.frames {
+		start, _ := f.cfg.Session.Period(tf, ms)
+		from = min(from, start)
+	}
+	return from
 }
 
 // setDue finds the watermark at which something is due next.

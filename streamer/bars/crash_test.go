@@ -106,7 +106,8 @@ func randomEntries(rnd *rand.Rand, symbols, n int) []market.Entry {
 	return append(out, market.Entry{Kind: market.Mark, Time: market.EndOfFeed * nsPerMs, Offset: uint64(len(out))})
 }
 
-func run(f *Fold, entries []market.Entry, token uint64) []Close {
+func run(f *Fold, entries []market.Entry) []Close {
+	token := f.restoredTick.Token + 1 // whoever goes on has a new one
 	var out []Close
 	for i := range entries {
 		at := market.Position{Tick: market.TickPosition{Token: token, Batch: 1, Index: uint32(i + 1)},
@@ -139,7 +140,7 @@ func TestCrashAfterEveryClose(t *testing.T) {
 			cfg.Session.Anchor = market.Anchor(seed % 2)
 			entries := randomEntries(rnd, 3, 900)
 			undisturbed := New(cfg)
-			want := run(undisturbed, entries, 1)
+			want := run(undisturbed, entries)
 			if len(want) < 5 {
 				t.Fatalf("only %d closes", len(want))
 			}
@@ -148,7 +149,7 @@ func TestCrashAfterEveryClose(t *testing.T) {
 				for i := range want[:k+1] {
 					f.Restore(&want[i])
 				}
-				got := run(f, after(entries, want[k].Open.Source.Offset), 2)
+				got := run(f, after(entries, want[k].Open.Source.Offset))
 				if d := cmp.Diff(want[k+1:], got, ignoreTicks, cmpopts.EquateEmpty()); d != "" {
 					t.Fatalf("after close %d of %d (watermark %d, applied %d, open %d):\n%s", k, len(want),
 						want[k].Watermark, want[k].Applied.Source.Offset, want[k].Open.Source.Offset, d)

@@ -95,6 +95,7 @@ type Fold struct {
 	// restoredTick is the same as a position in TICKS.
 	restoredTick market.TickPosition
 	again        bool   // the current entry is one of those
+	logEnd       int64  // the latest end of a bar in the log at the restart; unset: it had none
 	top          uint64 // highest place seen
 
 	spare   []idSet // room for ids, used again
@@ -124,7 +125,7 @@ type pending struct {
 
 // New makes the fold of a partition that has nothing yet.
 func New(cfg Config) *Fold {
-	f := &Fold{cfg: cfg, watermark: unset, lastClose: unset, due: math.MaxInt64}
+	f := &Fold{cfg: cfg, watermark: unset, lastClose: unset, logEnd: unset, due: math.MaxInt64}
 	for _, tf := range cfg.Timeframes {
 		if tf > market.M1 && tf.Valid() && !slices.Contains(f.frames, tf) {
 			f.frames = append(f.frames, tf)
@@ -157,7 +158,7 @@ func (f *Fold) Watermark() (ms int64, ok bool) { return f.watermark, f.watermark
 // something is due, and only ever at a Mark.
 func (f *Fold) Entry(e *market.Entry, at market.Position) *Close {
 	var c *Close
-	f.again = e.Offset != 0 && e.Offset <= f.restored || at.Tick.Compare(f.restoredTick) <= 0 && at.Tick.Token != 0
+	f.again = e.Kind != market.Mark && (e.Offset != 0 && e.Offset <= f.restored || at.Tick.Token != 0 && at.Tick.Compare(f.restoredTick) <= 0)
 	switch e.Kind {
 	case market.Trade:
 		f.trade(e)
@@ -246,7 +247,7 @@ func (f *Fold) openMinute(s *symbol, e *market.Entry) *openRecord {
 			return &s.open[i]
 		}
 	}
-	if f.closed(startMs + minuteMs) {
+	if f.shut(e, startMs) || s.emitted(market.M1, startMs, startMs+minuteMs) {
 		return nil
 	}
 	m := f.minute(startMs)
@@ -298,6 +299,17 @@ func (f *Fold) minute(startMs int64) *minute {
 // closed reports whether a period that ends at endMs is closed.
 func (f *Fold) closed(endMs int64) bool {
 	return f.watermark != unset && endMs+f.cfg.CloseGraceMs <= f.watermark
+}
+
+// shut reports whether e comes to its minute, which starts at startMs, after it closed. An
+// entry that was applied before a restart came to an open one if the log has nothing that
+// late: so also where the grace was longer then.
+func (f *Fold) shut(e *market.Entry, startMs int64) bool {
+	end := startMs + minuteMs
+	if f.again {
+		return end <= f.logEnd || f.closed(end) && (f.tooLate(e.Time) || !f.cfg.Session.Includes(startMs))
+	}
+	return f.closed(end)
 }
 
 // dueBy says that a watermark of ms closes something.

@@ -30,7 +30,7 @@ func (f *Fold) lateTrade(s *symbol, i int32, e *market.Entry) {
 	if f.cfg.Session.OutsideRegular(start) {
 		one.Flags |= market.Extended
 	}
-	c := s.closedAt(market.M1, start, start+minuteMs)
+	c := f.recall(s, start)
 	c.Flags |= one.Flags
 	if e.ID != 0 && !c.ids.add(e.ID) {
 		f.stats.Duplicates++
@@ -65,17 +65,6 @@ func (f *Fold) tooLate(timeNs int64) bool {
 	return f.watermark >= math.MinInt64+f.cfg.RevisionWindowMs && timeNs/nsPerMs < f.watermark-f.cfg.RevisionWindowMs
 }
 
-// longerAt returns the record of tf that holds a closed minute: the open one, or the
-// closed one, which is then returned twice.
-func (f *Fold) longerAt(s *symbol, tf market.Timeframe, minute int64) (*market.Record, *closedRecord) {
-	start, end := f.period(tf, minute)
-	if !f.closed(end) {
-		return f.longer(s, tf, start, end), nil
-	}
-	c := s.closedAt(tf, start, end)
-	return &c.Record, c
-}
-
 // cancel takes a trade back.
 func (f *Fold) cancel(e *market.Entry) {
 	s, i := f.place(e)
@@ -83,7 +72,7 @@ func (f *Fold) cancel(e *market.Entry) {
 		return
 	}
 	start := floor(e.Time, minuteNs) * minuteMs
-	if !f.closed(start + minuteMs) {
+	if !f.shut(e, start) {
 		f.cancelOpen(s, i, e, start)
 		return
 	}
@@ -106,17 +95,24 @@ func (f *Fold) cancel(e *market.Entry) {
 	use := f.use(e, outside)
 	touched := f.remove(i, &c.Record, e, use)
 	f.settle(i, c)
+	gone := c.N == 0
 	for _, tf := range f.frames {
 		longUse := use
 		if tf == market.D1 && outside {
 			longUse = dayUse(use)
 		}
 		r, closed := f.longerAt(s, tf, start)
-		touched = f.remove(i, r, e, longUse) || touched
+		switch more := f.remove(i, r, e, longUse); {
+		case !gone:
+			touched = touched || more
+		case closed == nil || r.N > 0: // exactly what the other minutes make
+			if f.remake(s, r) != nil {
+				f.stats.Overflow++
+				f.gap(i, start, start+minuteMs, market.GapOverflow)
+			}
+		}
 		if closed != nil {
 			f.settle(i, closed)
-		} else if r.N == 0 {
-			*r = blank(r)
 		}
 	}
 	f.stats.Cancels++

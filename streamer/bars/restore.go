@@ -26,12 +26,15 @@ func (f *Fold) Restore(c *Close) {
 		}
 	}
 	for k := range c.Records {
+		f.logEnd = max(f.logEnd, c.Records[k].EndMs)
+	}
+	for k := range c.Records {
 		if i := f.lookupNumber(c.Records[k].Symbol); i >= 0 {
 			f.restoreRecord(&f.symbols[i], &c.Records[k])
 		}
 	}
 	for _, tf := range f.frames { // periods that closed without a record of theirs
-		if f.ends[tf] != 0 && f.closed(f.ends[tf]) {
+		if f.ends[tf] != 0 && f.ends[tf] <= f.logEnd {
 			f.ends[tf] = 0
 			for i := range f.symbols {
 				f.symbols[i].longer[tf].active = false
@@ -57,37 +60,31 @@ func (f *Fold) lookupNumber(number uint32) int32 {
 
 func (f *Fold) restoreRecord(s *symbol, r *market.Record) {
 	tf := r.Timeframe
-	at, known := s.find(tf, r.StartMs)
-	if tf == market.M1 {
-		var old *market.Record
-		if known {
-			old = &s.recent[tf][at].Record
-		}
-		f.restoreLonger(s, old, r)
-	} else if l := &s.longer[tf]; l.active && l.StartMs == r.StartMs {
-		l.active = false
-	}
+	old := &f.scratch
+	known := tf == market.M1 && s.minuteOf(r.StartMs, old)
 	c := s.closedAt(tf, r.StartMs, r.EndMs)
 	c.Record, c.emitted, c.dirty = *r, f.watermark, false
 	s.last[tf] = max(s.last[tf], r.StartMs)
+	if tf != market.M1 {
+		if l := &s.longer[tf]; l.active && l.StartMs == r.StartMs && l.EndMs == r.EndMs {
+			l.active = false
+		}
+		return
+	}
+	if !known {
+		old = nil
+	}
+	f.restoreLonger(s, old, r)
 }
 
-// restoreLonger merges a 1m record, or a newer revision of one, into the open record of
-// every longer timeframe.
+// restoreLonger brings the open record of every longer timeframe from a minute's old
+// record (nil: none) to the one in the log.
 func (f *Fold) restoreLonger(s *symbol, old, r *market.Record) {
 	for _, tf := range f.frames {
 		start, end := f.period(tf, r.StartMs)
-		if f.closed(end) {
+		if end <= f.logEnd || s.emitted(tf, start, end) {
 			continue // the log has the period's own record
 		}
-		l := f.longer(s, tf, start, end)
-		if old != nil {
-			_ = l.Update(old, r) // what overflows now overflowed then, and stands in the log as a gap
-			if l.N == 0 {
-				*l = blank(l)
-			}
-		} else {
-			_ = l.Merge(r)
-		}
+		_ = f.update(s, f.longer(s, tf, start, end), old, r) // what overflows now overflowed then, and stands in the log as a gap
 	}
 }

@@ -15,6 +15,8 @@ type symbol struct {
 	longer [market.MaxTimeframe + 1]longRecord
 	// recent are the closed records whose end lies within the revision window, by start.
 	recent [market.MaxTimeframe + 1][]closedRecord
+	// past are the closed minutes before those, as far as a longer bar may still need them.
+	past past
 	// last is the start of the newest bar that was emitted.
 	last   [market.MaxTimeframe + 1]int64
 	lastNs int64 // time of the newest trade
@@ -71,6 +73,12 @@ func (s *symbol) find(tf market.Timeframe, start int64) (at int, ok bool) {
 		}
 	}
 	return at, false
+}
+
+// emitted reports whether the log has the bar of a period, or will have.
+func (s *symbol) emitted(tf market.Timeframe, start, end int64) bool {
+	at, ok := s.find(tf, start)
+	return ok && s.recent[tf][at].emitted != unset && s.recent[tf][at].EndMs == end
 }
 
 // closedAt returns the closed record of a period, an empty one if there is none.
