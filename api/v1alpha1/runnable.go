@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// available are the feeds that there are.
+var available = map[string]bool{"replay": true, "synthetic": true, "coinbase": true}
+
 // CheckRunnable says what one machine makes of a valid object. ignored are the paths of
 // fields of the control plane that are set and have no effect there. The error lists the
 // fields whose engine is not available yet: they are never passed over in silence.
@@ -22,7 +25,7 @@ func CheckRunnable(m *MarketStream) (ignored []string, err error) {
 		}
 	}
 	for _, f := range s.Feed.named() {
-		need(f.there && f.name != "replay" && f.name != "synthetic", "spec.feed."+f.name)
+		need(f.there && !available[f.name], "spec.feed."+f.name)
 	}
 	if a := s.Access; a != nil {
 		need(a.Auth != nil, "spec.access.auth")

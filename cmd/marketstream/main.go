@@ -24,6 +24,7 @@ type command struct {
 
 var commands = []command{
 	{"run", "run -f FILE [flags]", "run a MarketStream on this machine: log, feed, bars and streams in one process", runCommand},
+	{"streamer", "streamer --config DIR --backbone URL [flags]", "run one of the many processes of a MarketStream", streamerCommand},
 	{"tail", "tail SYMBOL [flags]", "print the bars of a running stream as they close", tailCommand},
 	{"version", "version", "print the version", versionCommand},
 }
@@ -63,7 +64,7 @@ func dispatch(ctx context.Context, args []string, out, errs io.Writer) int {
 func usage(out io.Writer) {
 	fmt.Fprint(out, "MarketStream: live market data as Server-Sent Events.\n\n")
 	for _, c := range commands {
-		fmt.Fprintf(out, "  marketstream %-22s %s\n", c.usage, c.brief)
+		fmt.Fprintf(out, "  marketstream %-50s %s\n", c.usage, c.brief)
 	}
 	fmt.Fprint(out, "\nmarketstream COMMAND -h lists a command's flags.\n")
 }

@@ -61,7 +61,11 @@ func runCommand(ctx context.Context, args []string, out, errs io.Writer) error {
 	say := &teller{out: out, began: time.Now()}
 	say.welcome(doc, *data, ignored)
 	return engine.Run(ctx, engine.Options{
-		Document: doc, Path: *file, Source: source, DataDir: *data, Public: public, Internal: inside,
+		Document: doc, Input: engine.Input{Document: source}, Read: func() (engine.Input, error) {
+			data, err := os.ReadFile(*file)
+			return engine.Input{Document: data}, err
+		},
+		DataDir: *data, Public: public, Internal: inside,
 		Version: version, Log: log, DrainFor: drainFor, Progress: say.progress,
 		Ready: func() { say.ready(doc, public.Addr().String(), inside.Addr().String()) },
 	}, hurry)
@@ -74,16 +78,22 @@ func readDocument(file string) (source []byte, doc *v1alpha1.MarketStream, ignor
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	doc, ignored, err = checkDocument(file, source)
+	return source, doc, ignored, err
+}
+
+// checkDocument decodes a document and finds out whether it can be run.
+func checkDocument(file string, source []byte) (doc *v1alpha1.MarketStream, ignored []string, err error) {
 	if doc, err = v1alpha1.Decode(source); err != nil {
-		return nil, nil, nil, fmt.Errorf("%s: %w", file, err)
+		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
 	if err := v1alpha1.Validate(doc).ToAggregate(); err != nil {
-		return nil, nil, nil, fmt.Errorf("%s: %w", file, err)
+		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
 	if ignored, err = v1alpha1.CheckRunnable(doc); err != nil {
-		return nil, nil, nil, fmt.Errorf("%s: %w", file, err)
+		return nil, nil, fmt.Errorf("%s: %w", file, err)
 	}
-	return source, doc, ignored, nil
+	return doc, ignored, nil
 }
 
 func bind(flag, address string) (net.Listener, error) {

@@ -27,19 +27,19 @@ import (
 
 // Options are what a streamer is started with.
 type Options struct {
-	// Document is the MarketStream, decoded, valid and found runnable.
+	// Document is the MarketStream, decoded, valid and found runnable, and Input what it was read from.
 	Document *v1alpha1.MarketStream
-	// Path is the file that Document (whose bytes were Source) came from; it is watched for changes. "": not watched.
-	Path   string
-	Source []byte
+	Input    Input
+	// Read reads Input again, to see whether it has changed; nil: it does not.
+	Read func() (Input, error)
 	// DataDir is where BARS is kept, by a server in this process; "": in memory.
 	DataDir string
 	// Remote is where the backbone is; nil: in this process, which is then the only one.
 	Remote *backbone.RemoteOptions
+	// Address is host:port at which other pods reach the internal port; "": where it listens.
+	Address string
 	// Pod names this process among those of the stream; "": one is made.
 	Pod string
-	// Generation is the document's; nil: nobody counts, a change is the log's highest + 1.
-	Generation *logs.ConfigGeneration
 	// Public and Internal are the two ports; the engine closes them.
 	Public, Internal net.Listener
 	Version          string
@@ -102,9 +102,12 @@ func Run(ctx context.Context, opts Options, hurry <-chan struct{}) (err error) {
 	if opts.Pod == "" {
 		opts.Pod = PodName()
 	}
+	if opts.Address == "" {
+		opts.Address = opts.Internal.Addr().String()
+	}
 	e := &Engine{opts: opts, log: opts.Log, metrics: metrics.New(opts.Version), symbols: &market.SymbolTable{},
 		started: time.Now(), failed: make(chan error, 1), left: make(chan struct{})}
-	set, err := newSettings(opts.Document, opts.Source)
+	set, err := newSettings(opts.Document, opts.Input)
 	if err != nil {
 		return errors.Join(err, opts.Public.Close(), opts.Internal.Close())
 	}
@@ -134,11 +137,10 @@ func Run(ctx context.Context, opts Options, hurry <-chan struct{}) (err error) {
 	}
 	select {
 	case <-ctx.Done():
-	case err := <-e.failed:
-		return err
+	case err = <-e.failed:
 	}
 	e.drain(hurry)
-	return nil
+	return err
 }
 
 // PodName makes a name for a process: its host's, and eight letters and digits at random.
@@ -179,8 +181,8 @@ func (e *Engine) start(ctx context.Context, hurry <-chan struct{}) (err error) {
 		return err
 	}
 	want := logs.Owner{Namespace: set.Namespace, Name: set.Name, Feed: set.feedClass, ShiftMs: e.source.shiftMs, BeginOffset: e.source.begin}
-	if e.opts.Generation != nil {
-		want.Generation = *e.opts.Generation
+	if set.generation != nil {
+		want.Generation = *set.generation
 	} else {
 		want.Generation.Generation = 1
 	}
@@ -211,19 +213,34 @@ func (e *Engine) start(ctx context.Context, hurry <-chan struct{}) (err error) {
 		}
 	}()
 	e.keeper.Set(e.work, pods.Warm, e.connections(set))
-	if e.opts.Path != "" {
-		e.running.Go(func() { watch(e.work, e.opts.Path, e.opts.Source, e.reload, e.reloadFailed) })
+	if e.opts.Read != nil {
+		e.running.Go(func() { watch(e.work, e.opts.Read, e.opts.Input, e.reload, e.reloadFailed) })
 	}
 	e.running.Go(func() { e.observe(e.work) })
 	return nil
 }
 
-// connections is how many pods may take trades in.
+// connections is how many pods may take trades in: as many as the vendor's account allows,
+// which is what the document says, or else what is usual with the vendor.
 func (e *Engine) connections(set *settings) int {
-	if c := int(set.Resolved.Connections); c > 0 {
-		return c
+	most := market.Partitions
+	endpoint := (*v1alpha1.VendorEndpoint)(nil)
+	switch f := &set.feedSpec; {
+	case f.Polygon != nil:
+		most, endpoint = 1, &f.Polygon.VendorEndpoint
+	case f.Alpaca != nil:
+		most, endpoint = 1, &f.Alpaca.VendorEndpoint
+	case f.Coinbase != nil:
+		endpoint = &f.Coinbase.VendorEndpoint
+	case f.Kraken != nil:
+		endpoint = &f.Kraken.VendorEndpoint
+	case f.Binance != nil:
+		endpoint = &f.Binance.VendorEndpoint
 	}
-	return market.Partitions // a file, a generator: everybody may
+	if endpoint != nil && endpoint.Connections != nil {
+		most = int(*endpoint.Connections)
+	}
+	return most
 }
 
 // stopKeeper lets the keeper give back what it holds and waits for it.

@@ -24,8 +24,8 @@ func (e *Engine) makePlane(set *settings, src *openFeed, owner *logs.Owner) {
 		spec := s.spec
 		spec.Source, spec.ShiftMs = src.identity, src.shiftMs
 		spec.First, spec.Begin = owner.Generation, market.SourcePosition{Offset: owner.BeginOffset}
-		if g := e.opts.Generation; g != nil {
-			spec.Generation = *g
+		if s.generation != nil {
+			spec.Generation = *s.generation
 		} else {
 			heads := e.view.headsNow()
 			spec.Count(&heads, e.symbols)
@@ -33,9 +33,9 @@ func (e *Engine) makePlane(set *settings, src *openFeed, owner *logs.Owner) {
 		return &spec
 	}
 	e.plane = ingest.NewPlane(ingest.PlaneOptions{Env: env, Source: src.Source, Spec: e.spec(set),
-		Status: e.feedStatus, Ended: e.writerEnded, Failed: e.fail})
+		Status: e.feedStatus, Ended: e.writerEnded, Failed: e.planeFailed})
 	live, ok := src.Source.(feed.Live)
-	e.keeper = pods.NewKeeper(pods.Options{Pod: e.opts.Pod, Address: e.opts.Internal.Addr().String(),
+	e.keeper = pods.NewKeeper(pods.Options{Pod: e.opts.Pod, Address: e.opts.Address,
 		Registry: e.backbone.Registry(), Peers: e.backbone.Peers(), Holder: holder{e},
 		Overlap: ok && live.Traits().Overlap, Sole: e.opts.Remote == nil, Log: e.log.WithName("pods"), Changed: func(v pods.View) { e.pods.Store(&v) }})
 }
@@ -46,12 +46,29 @@ func (e *Engine) writerEnded(partition int, err error) {
 	if errors.Is(err, pods.ErrLost) {
 		return // the keeper knows
 	}
+	after := time.Duration(0)
 	if !errors.Is(err, ingest.ErrFenced) && !errors.Is(err, logs.ErrRewound) {
+		e.log.Error(err, "a partition is not written", "partition", partition, "again in", writeAgain.String())
+		e.feedStatus(feed.Status{State: feed.Failed, Reason: err.Error()})
+		after = writeAgain
+	} else {
+		e.log.Info("a partition begins again from the log", "partition", partition, "reason", err.Error())
+	}
+	time.AfterFunc(after, func() { e.keeper.Retake(e.work, partition) })
+}
+
+// writeAgain is after how long a partition is tried again whose writer met what it does not understand.
+const writeAgain = 10 * time.Second
+
+// planeFailed takes what the feed cannot get over. A process that serves goes on serving,
+// and says so; one that starts gives up.
+func (e *Engine) planeFailed(err error) {
+	if !e.ready.Load() {
 		e.fail(err)
 		return
 	}
-	e.log.Info("a partition begins again from the log", "partition", partition, "reason", err.Error())
-	e.keeper.Retake(e.work, partition)
+	e.log.Error(err, "nothing is taken in any more; what is there is served")
+	e.feedStatus(feed.Status{State: feed.Failed, Reason: err.Error()})
 }
 
 // heads are where the partitions end, once the view has applied everything that is stored.

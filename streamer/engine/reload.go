@@ -10,8 +10,8 @@ import (
 
 // reload puts an edited document into effect, in place: no open stream drops. A document
 // that cannot be run changes nothing.
-func (e *Engine) reload(data []byte) {
-	set, err := e.readDocument(data)
+func (e *Engine) reload(in Input) {
+	set, err := e.readDocument(in)
 	if err != nil {
 		e.reloadFailed(err)
 		return
@@ -37,8 +37,8 @@ func (e *Engine) reload(data []byte) {
 }
 
 // readDocument decodes and checks a document, and what of it a running process can change.
-func (e *Engine) readDocument(data []byte) (*settings, error) {
-	doc, err := v1alpha1.Decode(data)
+func (e *Engine) readDocument(in Input) (*settings, error) {
+	doc, err := v1alpha1.Decode(in.Document)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (e *Engine) readDocument(data []byte) (*settings, error) {
 	if _, err := v1alpha1.CheckRunnable(doc); err != nil {
 		return nil, err
 	}
-	set, err := newSettings(doc, data)
+	set, err := newSettings(doc, in)
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +58,8 @@ func (e *Engine) readDocument(data []byte) (*settings, error) {
 		return nil, errors.New("metadata.name, metadata.namespace: a running stream keeps its name; start again to run another")
 	case !set.sameFeed(old):
 		return nil, errors.New("spec.feed: a running stream keeps its feed; start again to change it")
+	case set.Replay != nil && set.spec.ConditionsName != old.spec.ConditionsName:
+		return nil, errors.New("spec.bars.session.calendar: a replay reads the column conditions by it; start again to change it")
 	case set.Retention != old.Retention:
 		return nil, errors.New("spec.backbone.retention: takes effect at a start; start again to change it")
 	}

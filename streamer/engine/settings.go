@@ -10,6 +10,7 @@ import (
 
 	v1alpha1 "github.com/marketstream/marketstream/api/v1alpha1"
 	"github.com/marketstream/marketstream/streamer/feed"
+	"github.com/marketstream/marketstream/streamer/feed/coinbase"
 	"github.com/marketstream/marketstream/streamer/feed/replay"
 	"github.com/marketstream/marketstream/streamer/feed/synthetic"
 	"github.com/marketstream/marketstream/streamer/ingest"
@@ -21,19 +22,21 @@ import (
 // settings is a document ready for use. It does not change.
 type settings struct {
 	*v1alpha1.Resolved
-	source    string // of the feed, by name
-	feedSpec  v1alpha1.Feed
-	spec      ingest.Spec // without what the feed adds
-	revision  string      // hash of the document
-	feedClass logs.FeedClass
-	largest   market.Timeframe
+	source   string // of the feed, by name
+	feedSpec v1alpha1.Feed
+	spec     ingest.Spec // without what the feed adds
+	revision string      // hash of the document
+	// generation is the document's; nil: nobody counts, a change is the log's highest + 1.
+	generation *logs.ConfigGeneration
+	feedClass  logs.FeedClass
+	largest    market.Timeframe
 }
 
 // newSettings turns a valid document into settings.
-func newSettings(doc *v1alpha1.MarketStream, source []byte) (*settings, error) {
+func newSettings(doc *v1alpha1.MarketStream, in Input) (*settings, error) {
 	r := doc.Resolve()
-	sum := sha256.Sum256(source)
-	s := &settings{Resolved: r, source: doc.Spec.Feed.FeedName(), feedSpec: doc.Spec.Feed, revision: hex.EncodeToString(sum[:8]), largest: market.M1}
+	sum := sha256.Sum256(in.Document)
+	s := &settings{Resolved: r, generation: in.Generation, source: doc.Spec.Feed.FeedName(), feedSpec: doc.Spec.Feed, revision: hex.EncodeToString(sum[:8]), largest: market.M1}
 	switch {
 	case r.Synthetic != nil:
 		s.feedClass = logs.FeedSynthetic
@@ -133,6 +136,13 @@ func (e *Engine) openFeed(s *settings) (*openFeed, error) {
 			f.shiftMs, f.replay = src.ShiftTo(time.Now()), src
 		}
 		f.Source, f.identity = src, src.Identity()
+	case s.feedSpec.Coinbase != nil:
+		v := &s.feedSpec.Coinbase.VendorEndpoint
+		src, err := coinbase.New(coinbase.Options{Endpoint: v.Endpoint, RESTEndpoint: v.RESTEndpoint, Log: e.log.WithName("coinbase")})
+		if err != nil {
+			return nil, fmt.Errorf("spec.feed.coinbase.%w", err)
+		}
+		f.Source, f.identity = src, "coinbase"
 	default:
 		return nil, errors.New("spec.feed: this feed is not available yet")
 	}

@@ -3,8 +3,10 @@ package engine
 import (
 	"bytes"
 	"context"
-	"os"
+	"errors"
 	"time"
+
+	"github.com/marketstream/marketstream/streamer/logs"
 )
 
 // watchEvery is how often the document is looked at. A read of a few kilobytes, in place of
@@ -12,30 +14,47 @@ import (
 // ConfigMap and on network file systems.
 const watchEvery = 500 * time.Millisecond
 
-// watch calls changed with the content of path whenever it differs from the last, until ctx
-// ends. failed is called once when it cannot be read, and again only after it could.
-func watch(ctx context.Context, path string, last []byte, changed func([]byte), failed func(error)) {
+// Input is a document as it is read, and its generation where somebody counts.
+type Input struct {
+	Document   []byte
+	Generation *logs.ConfigGeneration
+}
+
+func (i *Input) equal(j *Input) bool {
+	return bytes.Equal(i.Document, j.Document) && (i.Generation == nil) == (j.Generation == nil) &&
+		(i.Generation == nil || *i.Generation == *j.Generation)
+}
+
+// watch calls changed with what read returns whenever it differs from the last, until ctx
+// ends. failed is called once when it cannot be read or stays empty, and again only after it could.
+func watch(ctx context.Context, read func() (Input, error), last Input, changed func(Input), failed func(error)) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
-	readable := true
+	bad := 0 // looks in a row
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		data, err := os.ReadFile(path)
+		in, err := read()
+		if err == nil && len(bytes.TrimSpace(in.Document)) == 0 {
+			if bad++; bad < 2 {
+				continue // an editor truncates first
+			}
+			err = errors.New("the document is empty")
+		}
 		if err != nil {
-			if readable {
+			if last.Document != nil {
 				failed(err)
 			}
-			readable = false
+			last = Input{} // whatever comes next is news
 			continue
 		}
-		readable = true
-		if !bytes.Equal(data, last) && len(bytes.TrimSpace(data)) > 0 { // an editor truncates first
-			last = data
-			changed(data)
+		bad = 0
+		if !in.equal(&last) {
+			last = in
+			changed(in)
 		}
 	}
 }
