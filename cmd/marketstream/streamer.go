@@ -80,7 +80,7 @@ func streamerCommand(ctx context.Context, args []string, out, errs io.Writer) er
 	defer stop()
 	return engine.Run(ctx, engine.Options{
 		Document: doc, Input: in, Read: read, Public: public, Internal: inside, Address: *address, Pod: *pod,
-		Remote: &backbone.RemoteOptions{URLs: strings.Split(*urls, ","), Credentials: *credentials, CA: *ca, Cert: *cert, Key: *key, Replicas: *replicas},
+		Remote:  &backbone.RemoteOptions{URLs: strings.Split(*urls, ","), Credentials: *credentials, CA: *ca, Cert: *cert, Key: *key, Replicas: *replicas},
 		Version: version, Log: log, DrainFor: *drain,
 		Progress: func(what string) { log.Info("starting", "step", what) },
 		Ready: func() {
