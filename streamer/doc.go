@@ -16,7 +16,8 @@
 //   - bars, ring: pure folding, closed bars in memory. Import market only.
 //   - feed and feed/…: sources of trades. Import market.
 //   - backbone: NATS, the one package that knows it.
-//   - ingest: from a feed's entries to both logs.
+//   - pods: who is alive and who holds which partition: announcements, leases, tokens.
+//   - ingest: from a feed's entries to both logs, for the partitions that this process holds.
 //   - stream, history: what clients meet. They know neither feed, bars nor NATS.
 //   - metrics, eventsource: names of metrics; a reader of Server-Sent Events.
 //   - engine: wiring. The one package that imports all the others; none imports it.

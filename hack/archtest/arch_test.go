@@ -39,6 +39,7 @@ var rules = []rule{
 	{"streamer/feed/...", []string{"ours"}, []string{"streamer/market", "streamer/feed"}, nil, "a feed knows neither logs nor bars, nor another vendor's protocol"},
 	{"streamer/stream", []string{"ours"}, []string{"streamer/market", "streamer/logs"}, nil, "streams read a log through a small interface"},
 	{"streamer/history", []string{"ours"}, []string{"streamer/market", "streamer/logs", "streamer/ring"}, nil, "history reads rings and a log through small interfaces"},
+	{"streamer/pods", []string{"ours"}, []string{"streamer/market", "streamer/logs"}, nil, "who holds what is decided without knowing what it is"},
 	{"streamer/ingest", []string{"ours"}, []string{"streamer/market", "streamer/logs", "streamer/bars", "streamer/feed", "streamer/metrics"}, nil, "ingest knows the logs as interfaces"},
 	{"streamer/backbone", []string{"ours"}, []string{"streamer/market", "streamer/logs"}, nil, "the backbone stores bytes"},
 	{"api/podreport", []string{"ours"}, nil, nil, "both planes import it, so it imports neither"},

@@ -20,7 +20,13 @@ var ErrOtherOwner = errors.New("the log is another's")
 func own(ctx context.Context, log logs.Log, want logs.Owner, now time.Time) (*logs.Owner, error) {
 	e, err := log.Last(ctx, logs.OwnerSubject)
 	if errors.Is(err, logs.ErrGone) {
-		if b, err := log.Bounds(ctx); err != nil || b.Last >= b.First {
+		b, err := log.Bounds(ctx)
+		if err == nil && b.Last >= b.First { // another pod may just have written it
+			if _, again := log.Last(ctx, logs.OwnerSubject); again == nil {
+				return own(ctx, log, want, now)
+			}
+		}
+		if err != nil || b.Last >= b.First {
 			return nil, errors.Join(err, fmt.Errorf("the log holds entries %d to %d and its owner's record is gone: whose they are is not known; give this stream a log of its own", b.First, b.Last))
 		}
 		want.Epoch, want.EpochStartMs = newEpoch(), now.UnixMilli()
