@@ -58,6 +58,7 @@ type Stats struct {
 	Trades         uint64 // that shaped a bar on time
 	Late           uint64 // that revised closed bars
 	TooLate        uint64 // that came after the revision window
+	TooEarly       uint64 // of Trades: taken out again, far ahead of the watermark
 	Duplicates     uint64
 	Replayed       uint64 // said again after a restart, for minutes that the log has
 	OutsideSession uint64
@@ -90,6 +91,7 @@ type Fold struct {
 	restored uint64 // entries at or before this place of the source were applied before the restart
 	again    bool   // the current entry is one of those
 	logEnd   int64  // the latest end of a bar in the log at the restart; unset: it had none
+	refusals []refusal
 	top      uint64 // highest place seen
 
 	spare   []idSet // room for ids, used again
@@ -215,6 +217,7 @@ func (f *Fold) trade(e *market.Entry) {
 		return
 	}
 	f.stats.Trades++
+	o.taken++
 	s.lastNs = max(s.lastNs, e.Time)
 	f.touch(s, i)
 }
@@ -238,7 +241,7 @@ func (f *Fold) openMinute(s *symbol, e *market.Entry) *openRecord {
 			return &s.open[i]
 		}
 	}
-	if f.shut(e, startMs) || s.emitted(market.M1, startMs, startMs+minuteMs) {
+	if f.shut(e, startMs) || f.refused(e, startMs) || s.emitted(market.M1, startMs, startMs+minuteMs) {
 		return nil
 	}
 	m := f.minute(startMs)

@@ -76,9 +76,10 @@ const (
 	GapCancel                 // a cancelled trade touched open, high, low or close
 	GapOverflow               // a trade's numbers did not fit its bar
 	GapSourceChange           // another vendor took over
+	GapEarlyTrade             // a trade was refused whose time lay far ahead of the watermark
 )
 
-var gapReasons = [...]string{"unknown", "disconnect", "start", "symbol_added", "hole", "late_trade", "cancel", "overflow", "source_change"}
+var gapReasons = [...]string{"unknown", "disconnect", "start", "symbol_added", "hole", "late_trade", "cancel", "overflow", "source_change", "early_trade"}
 
 // String is the reason on the wire.
 func (r GapReason) String() string {
