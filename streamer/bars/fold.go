@@ -146,9 +146,6 @@ func New(cfg Config) *Fold {
 // Stats returns the counts so far.
 func (f *Fold) Stats() Stats { return f.stats }
 
-// Watermark is the highest watermark so far in ms; ok is false before the first.
-func (f *Fold) Watermark() (ms int64, ok bool) { return f.watermark, f.watermark != unset }
-
 // Entry takes the next entry; at is the position after it. It returns a Close when
 // something is due, and only ever at a Mark.
 func (f *Fold) Entry(e *market.Entry, at market.Position) *Close {
@@ -235,7 +232,7 @@ func (f *Fold) touch(s *symbol, i int32) {
 
 // openMinute returns the open record of e's minute, a new one if need be; nil if the minute is closed.
 func (f *Fold) openMinute(s *symbol, e *market.Entry) *openRecord {
-	startMs := floor(e.Time, minuteNs) * minuteMs
+	startMs := market.FloorDiv(e.Time, minuteNs) * minuteMs
 	for i := range s.open {
 		if s.open[i].StartMs == startMs {
 			return &s.open[i]
@@ -317,12 +314,4 @@ func (f *Fold) period(tf market.Timeframe, minute int64) (start, end int64) {
 		c.start, c.end = f.cfg.Session.Period(tf, minute)
 	}
 	return c.start, c.end
-}
-
-func floor(a, b int64) int64 {
-	q := a / b
-	if a%b < 0 {
-		q--
-	}
-	return q
 }

@@ -14,7 +14,7 @@ func (f *Fold) lateTrade(s *symbol, i int32, e *market.Entry) {
 		f.stats.Replayed++ // the log has it
 		return
 	}
-	start := floor(e.Time, minuteNs) * minuteMs
+	start := market.FloorDiv(e.Time, minuteNs) * minuteMs
 	if !f.cfg.Session.Includes(start) {
 		f.stats.OutsideSession++
 		return
@@ -72,7 +72,7 @@ func (f *Fold) cancel(e *market.Entry) {
 	if s == nil {
 		return
 	}
-	start := floor(e.Time, minuteNs) * minuteMs
+	start := market.FloorDiv(e.Time, minuteNs) * minuteMs
 	if !f.shut(e, start) {
 		f.cancelOpen(s, i, e, start)
 		return
@@ -191,7 +191,7 @@ func (f *Fold) hole(e *market.Entry) {
 		return
 	}
 	f.again = false
-	from, to := floor(e.Time, nsPerMs), floor(e.Until+nsPerMs-1, nsPerMs)
+	from, to := market.FloorDiv(e.Time, nsPerMs), market.FloorDiv(e.Until+nsPerMs-1, nsPerMs)
 	if to <= from {
 		f.stats.Holes++
 		return

@@ -99,7 +99,7 @@ func (r *run) shift(loop uint64) (int64, error) {
 		return shift, nil
 	}
 	tf := r.opts.Largest.Duration().Nanoseconds()
-	span := (floor(r.last-r.first, tf) + 1) * tf
+	span := (market.FloorDiv(r.last-r.first, tf) + 1) * tf
 	if loop >= maxLoops || int64(loop) > (limit-r.last-max(shift, 0))/span {
 		return 0, fmt.Errorf("%s: it was repeated %d times, and once more its times would lie beyond the year 2116; start again with a new log, or at a lower speed", r.opts.Path, loop)
 	}

@@ -109,7 +109,7 @@ func firstTime(p part, window []byte, parse func(string) (uint64, error)) (ns in
 // first trade closest to now without passing it.
 func (s *Source) ShiftTo(now time.Time) int64 {
 	tf := s.opts.Largest.Millis()
-	return floor(now.UnixMilli()-floor(s.first, 1e6), tf) * tf
+	return market.FloorDiv(now.UnixMilli()-market.FloorDiv(s.first, 1e6), tf) * tf
 }
 
 // SetShift sets the shift, before Run.
@@ -139,11 +139,3 @@ func (s *Source) SetSymbols(symbols []feed.Symbol) {
 
 // Close implements [feed.Source]; a Run closes what it opened itself.
 func (s *Source) Close() error { return nil }
-
-func floor(a, b int64) int64 {
-	q := a / b
-	if a%b < 0 {
-		q--
-	}
-	return q
-}
