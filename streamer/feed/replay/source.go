@@ -51,6 +51,7 @@ type Source struct {
 var (
 	_ feed.Source   = (*Source)(nil)
 	_ feed.Rewinder = (*Source)(nil)
+	_ feed.Beginner = (*Source)(nil)
 )
 
 // Open looks at every file's header and first row, and fails with a sentence that says
@@ -123,6 +124,9 @@ func (s *Source) Identity() string {
 	}
 	return fmt.Sprintf("replay:%016x", h.Sum64())
 }
+
+// Begin implements [feed.Beginner]: before the first row, which is the same whenever it is asked.
+func (s *Source) Begin(time.Time) market.SourcePosition { return market.SourcePosition{} }
 
 // Before implements [feed.Rewinder]: rows are found from the beginning.
 func (s *Source) Before(int64) market.SourcePosition { return market.SourcePosition{} }
