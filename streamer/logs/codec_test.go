@@ -45,7 +45,7 @@ func TestFrameRoundTrip(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 1))
 	frames := []*Frame{
 		{Kind: FrameOwner, Tag: 7, Owner: &Owner{Namespace: "default", Name: "demo", Feed: FeedSynthetic, Epoch: "abc", EpochStartMs: 5}},
-		{Kind: FrameConfig, Number: 1, Shape: &Shape{Symbols: []ShapeSymbol{{Name: "SPY", SinceOffset: 4, SinceMs: 5}}, Timeframes: []string{"1m"}, Source: "s", ShiftMs: -5}},
+		{Kind: FrameConfig, Number: 1, Shape: &Shape{Symbols: []ShapeSymbol{{Name: "SPY", SinceOffset: 4, SinceMs: 5}}, Timeframes: []string{"1m"}, Source: "s", ShiftMs: -5, LoopMs: 300_000}},
 	}
 	for range 500 {
 		frames = append(frames, randomFrame(rnd))

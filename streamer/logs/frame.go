@@ -81,6 +81,8 @@ type Shape struct {
 	Source string `json:"source"`
 	// ShiftMs is what rebase adds to the source's times; fixed when the log begins.
 	ShiftMs int64 `json:"shiftMs,omitempty"`
+	// LoopMs is how much later the source's times are in each loop than in the one before; fixed when the log begins. 0: no loops.
+	LoopMs int64 `json:"loopMs,omitempty"`
 }
 
 // ShapeSymbol is a symbol and the place in the source from which on its trades count.
