@@ -27,6 +27,7 @@ func (f *Fold) mark(w int64) *Close {
 // the moment needs none.
 func (f *Fold) close(always bool) *Close {
 	w := f.watermark
+	f.refuseEarly()
 	f.out.Records, f.out.Gaps = f.out.Records[:0], append(f.out.Gaps[:0], f.gaps...)
 	f.gaps = f.gaps[:0]
 	if f.anyPeriodDue() || f.revisionDue() || len(f.out.Gaps) > 0 || always {

@@ -38,6 +38,7 @@ func usConfig(t testing.TB, symbols ...string) Config {
 func randomEntries(rnd *rand.Rand, symbols, n int) []market.Entry {
 	type timed struct {
 		arrive int64
+		early  bool // its time moves no watermark
 		e      market.Entry
 	}
 	var all []timed
@@ -71,17 +72,24 @@ func randomEntries(rnd *rand.Rand, symbols, n int) []market.Entry {
 		case 2:
 			late = rnd.Int64N(3000)
 		}
-		all = append(all, timed{now + late, e})
+		early := rnd.IntN(40) == 0
+		if early {
+			e.Time += (4*minuteMs + rnd.Int64N(3*minuteMs)) * nsPerMs
+			if rnd.IntN(4) == 0 {
+				e.Time += rnd.Int64N(3*24*60) * minuteNs
+			}
+		}
+		all = append(all, timed{now + late, early, e})
 		switch rnd.IntN(100) {
 		case 0:
-			all = append(all, timed{now + late + 1, e}) // twice
+			all = append(all, timed{now + late + 1, early, e}) // twice
 		case 1, 2:
 			c := e
 			c.Kind = market.Cancel
-			all = append(all, timed{now + late + rnd.Int64N(4*minuteMs), c})
+			all = append(all, timed{now + late + rnd.Int64N(4*minuteMs), early, c})
 		case 3:
 			if rnd.IntN(6) == 0 {
-				all = append(all, timed{now, market.Entry{Kind: market.Hole, Symbol: market.AllSymbols, Time: (now - rnd.Int64N(90_000)) * nsPerMs, Until: now * nsPerMs, Reason: market.GapDisconnect}})
+				all = append(all, timed{now, false, market.Entry{Kind: market.Hole, Symbol: market.AllSymbols, Time: (now - rnd.Int64N(90_000)) * nsPerMs, Until: now * nsPerMs, Reason: market.GapDisconnect}})
 			}
 		}
 	}
@@ -89,21 +97,20 @@ func randomEntries(rnd *rand.Rand, symbols, n int) []market.Entry {
 	var out []market.Entry
 	high := int64(0)
 	for _, a := range all {
-		if step := a.e.Time / nsPerMs / 100 * 100; step > high && a.e.Kind == market.Trade {
+		if step := a.e.Time / nsPerMs / 100 * 100; step > high && a.e.Kind == market.Trade && !a.early {
 			high = step
 			out = append(out, market.Entry{Kind: market.Mark, Time: step * nsPerMs, Offset: uint64(len(out))})
 		}
-		a.e.Offset = uint64(len(out) + 1)
 		out = append(out, a.e)
 	}
-	for i := range out { // marks take the place of the entry before them, as feeds have it
-		if out[i].Kind == market.Mark {
-			out[i].Offset = uint64(i)
-		} else {
-			out[i].Offset = uint64(i + 1)
+	place := uint64(0)
+	for i := range out { // marks and holes take the place of the entry before them, as feeds have it
+		if out[i].Kind != market.Mark && out[i].Kind != market.Hole {
+			place = uint64(i + 1)
 		}
+		out[i].Offset = place
 	}
-	return append(out, market.Entry{Kind: market.Mark, Time: market.EndOfFeed * nsPerMs, Offset: uint64(len(out))})
+	return append(out, market.Entry{Kind: market.Mark, Time: market.EndOfFeed * nsPerMs, Offset: place})
 }
 
 func run(f *Fold, entries []market.Entry) []Close {
@@ -120,9 +127,15 @@ func run(f *Fold, entries []market.Entry) []Close {
 	return out
 }
 
+// after is what a source says when it goes on after offset: marks and holes that stand
+// there once more.
 func after(entries []market.Entry, offset uint64) []market.Entry {
 	i := 0
-	for i < len(entries) && entries[i].Offset <= offset {
+	for i < len(entries) {
+		e := &entries[i]
+		if e.Offset > offset || e.Offset == offset && (e.Kind == market.Mark || e.Kind == market.Hole) {
+			break
+		}
 		i++
 	}
 	return entries[i:]

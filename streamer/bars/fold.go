@@ -62,6 +62,7 @@ type Stats struct {
 	Trades         uint64 // that shaped a bar on time
 	Late           uint64 // that revised closed bars
 	TooLate        uint64 // that came after the revision window
+	TooEarly       uint64 // of Trades: taken out again, far ahead of the watermark
 	Duplicates     uint64
 	Replayed       uint64 // said again after a restart, for minutes that the log has
 	OutsideSession uint64
@@ -94,8 +95,9 @@ type Fold struct {
 	restored uint64 // entries at or before this place of the source were applied before the restart
 	// restoredTick is the same as a position in TICKS.
 	restoredTick market.TickPosition
-	again        bool   // the current entry is one of those
-	logEnd       int64  // the latest end of a bar in the log at the restart; unset: it had none
+	again        bool  // the current entry is one of those
+	logEnd       int64 // the latest end of a bar in the log at the restart; unset: it had none
+	refusals     []refusal
 	top          uint64 // highest place seen
 
 	spare   []idSet // room for ids, used again
@@ -150,9 +152,6 @@ func New(cfg Config) *Fold {
 
 // Stats returns the counts so far.
 func (f *Fold) Stats() Stats { return f.stats }
-
-// Watermark is the highest watermark so far in ms; ok is false before the first.
-func (f *Fold) Watermark() (ms int64, ok bool) { return f.watermark, f.watermark != unset }
 
 // Entry takes the next entry; at is the position after it. It returns a Close when
 // something is due, and only ever at a Mark.
@@ -224,6 +223,7 @@ func (f *Fold) trade(e *market.Entry) {
 		return
 	}
 	f.stats.Trades++
+	o.taken++
 	s.lastNs = max(s.lastNs, e.Time)
 	f.touch(s, i)
 }
@@ -241,13 +241,13 @@ func (f *Fold) touch(s *symbol, i int32) {
 
 // openMinute returns the open record of e's minute, a new one if need be; nil if the minute is closed.
 func (f *Fold) openMinute(s *symbol, e *market.Entry) *openRecord {
-	startMs := floor(e.Time, minuteNs) * minuteMs
+	startMs := market.FloorDiv(e.Time, minuteNs) * minuteMs
 	for i := range s.open {
 		if s.open[i].StartMs == startMs {
 			return &s.open[i]
 		}
 	}
-	if f.shut(e, startMs) || s.emitted(market.M1, startMs, startMs+minuteMs) {
+	if f.shut(e, startMs) || f.refused(e, startMs) || s.emitted(market.M1, startMs, startMs+minuteMs) {
 		return nil
 	}
 	m := f.minute(startMs)
@@ -323,12 +323,4 @@ func (f *Fold) period(tf market.Timeframe, minute int64) (start, end int64) {
 		c.start, c.end = f.cfg.Session.Period(tf, minute)
 	}
 	return c.start, c.end
-}
-
-func floor(a, b int64) int64 {
-	q := a / b
-	if a%b < 0 {
-		q--
-	}
-	return q
 }

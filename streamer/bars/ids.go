@@ -1,5 +1,7 @@
 package bars
 
+import "github.com/marketstream/marketstream/streamer/market"
+
 // LastTrade is the newest trade of a symbol, by the venue's id.
 type LastTrade struct {
 	Symbol uint32 // process-wide
@@ -18,7 +20,7 @@ func (f *Fold) hadID(s *symbol, id uint64) bool {
 // sawID takes the id of a trade that was looked at.
 func (f *Fold) sawID(s *symbol, id uint64, timeNs int64) {
 	if f.cfg.GaplessIDs && id > s.lastID {
-		s.lastID, s.lastIDMs = id, floor(timeNs, nsPerMs)
+		s.lastID, s.lastIDMs = id, market.FloorDiv(timeNs, nsPerMs)
 	}
 }
 

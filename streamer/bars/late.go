@@ -2,6 +2,7 @@ package bars
 
 import (
 	"math"
+	"slices"
 
 	"github.com/marketstream/marketstream/streamer/market"
 )
@@ -13,7 +14,7 @@ func (f *Fold) lateTrade(s *symbol, i int32, e *market.Entry) {
 		f.stats.Replayed++ // the log has it
 		return
 	}
-	start := floor(e.Time, minuteNs) * minuteMs
+	start := market.FloorDiv(e.Time, minuteNs) * minuteMs
 	if !f.cfg.Session.Includes(start) {
 		f.stats.OutsideSession++
 		return
@@ -71,7 +72,7 @@ func (f *Fold) cancel(e *market.Entry) {
 	if s == nil {
 		return
 	}
-	start := floor(e.Time, minuteNs) * minuteMs
+	start := market.FloorDiv(e.Time, minuteNs) * minuteMs
 	if !f.shut(e, start) {
 		f.cancelOpen(s, i, e, start)
 		return
@@ -181,21 +182,44 @@ func dayUse(use market.Use) market.Use {
 	return day
 }
 
-// hole takes a stretch that was not observed.
+// hole takes a stretch that was not observed. One at the very place where the log ends may
+// be new or not: the gaps that the log has tell.
 func (f *Fold) hole(e *market.Entry) {
-	if f.again {
+	atEnd := f.again && e.Offset == f.restored
+	if f.again && !atEnd {
 		f.stats.Replayed++
 		return
 	}
-	f.stats.Holes++
-	from, to := floor(e.Time, nsPerMs), floor(e.Until+nsPerMs-1, nsPerMs)
+	f.again = false
+	from, to := market.FloorDiv(e.Time, nsPerMs), market.FloorDiv(e.Until+nsPerMs-1, nsPerMs)
 	if to <= from {
+		f.stats.Holes++
 		return
 	}
+	known := 0
 	for i := range f.symbols {
-		if e.Symbol == market.AllSymbols || f.symbols[i].Number == e.Symbol {
-			f.gap(int32(i), from, to, e.Reason)
+		s := &f.symbols[i]
+		if e.Symbol != market.AllSymbols && s.Number != e.Symbol {
+			continue
 		}
+		if atEnd && slices.Contains(s.spans, span{from, to}) {
+			known++
+			continue
+		}
+		f.gap(int32(i), from, to, e.Reason)
+	}
+	if known > 0 {
+		f.stats.Replayed++
+	} else {
+		f.stats.Holes++
+	}
+}
+
+// remember keeps a gap for the bars that are still to come.
+func (f *Fold) remember(s *symbol, from, to int64) {
+	far := f.watermark != unset && from > f.watermark+markableMs
+	if !far && !slices.Contains(s.spans, span{from, to}) {
+		s.spans = append(s.spans, span{from, to})
 	}
 }
 
@@ -207,7 +231,7 @@ func (f *Fold) gap(i int32, from, to int64, reason market.GapReason) {
 	}
 	s := &f.symbols[i]
 	f.gaps = append(f.gaps, market.Gap{Symbol: s.Number, FromMs: from, ToMs: to, Reason: reason})
-	s.spans = append(s.spans, span{from, to})
+	f.remember(s, from, to)
 	horizon := int64(math.MinInt64)
 	if f.watermark >= math.MinInt64+f.cfg.RevisionWindowMs {
 		horizon = f.watermark - f.cfg.RevisionWindowMs

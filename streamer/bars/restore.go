@@ -1,6 +1,8 @@
 package bars
 
 import (
+	"slices"
+
 	"github.com/marketstream/marketstream/streamer/market"
 )
 
@@ -16,12 +18,16 @@ func (f *Fold) Restore(c *Close) {
 		f.watermark = max(f.watermark, c.Watermark)
 		f.lastClose = f.watermark
 	}
+	f.refusals = slices.DeleteFunc(f.refusals, func(r refusal) bool { return r.offset <= c.Open.Source.Offset })
 	for k := range c.Gaps {
 		g := &c.Gaps[k]
 		if i := f.lookupNumber(g.Symbol); i >= 0 && g.State != market.GapRepaired && g.State != market.GapRemoved {
-			f.symbols[i].spans = append(f.symbols[i].spans, span{g.FromMs, g.ToMs})
-			if g.Reason == market.GapLateTrade {
+			f.remember(&f.symbols[i], g.FromMs, g.ToMs)
+			switch g.Reason {
+			case market.GapLateTrade:
 				f.symbols[i].markTooLate(g.FromMs)
+			case market.GapEarlyTrade:
+				f.refusals = append(f.refusals, refusal{g.Symbol, g.FromMs, c.Applied.Source.Offset})
 			}
 		}
 	}

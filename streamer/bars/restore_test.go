@@ -2,6 +2,7 @@ package bars
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -41,6 +42,7 @@ func longerOf(t *testing.T, f *Fold, frames []Close) map[string]market.Record {
 			out[key] = l
 		}
 	}
+	maps.DeleteFunc(out, func(_ string, r market.Record) bool { return !holds(&r) })
 	return out
 }
 
@@ -48,7 +50,7 @@ func openLonger(f *Fold) map[string]market.Record {
 	out := make(map[string]market.Record)
 	for i := range f.symbols {
 		for _, tf := range f.frames {
-			if l := &f.symbols[i].longer[tf]; l.active {
+			if l := &f.symbols[i].longer[tf]; l.active && holds(&l.Record) {
 				out[fmt.Sprint(l.Symbol, tf)] = l.Record
 			}
 		}

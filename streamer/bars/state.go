@@ -26,10 +26,14 @@ func (f *Fold) State(number uint32) (_ market.State, ok bool) {
 }
 
 func (f *Fold) stateOf(s *symbol) bool {
-	if len(s.open) == 0 {
+	k := len(s.open) - 1
+	for k >= 0 && f.watermark != unset && s.open[k].StartMs > f.watermark+earlyMs {
+		k-- // too early to be shown
+	}
+	if k < 0 {
 		return false
 	}
-	newest := &s.open[len(s.open)-1]
+	newest := &s.open[k]
 	micro, ok := newest.Bar()
 	if !ok || !newest.included {
 		return false
@@ -37,8 +41,12 @@ func (f *Fold) stateOf(s *symbol) bool {
 	if s.inGap(newest.StartMs, newest.EndMs) {
 		micro.Flags |= market.Partial
 	}
+	ns := s.lastNs
+	if ns >= newest.EndMs*nsPerMs { // of a trade that is too early
+		ns = newest.Prices.Last.Time
+	}
 	st := &f.state
-	st.Symbol, st.TsMs, st.Micro, st.Forming = s.Number, s.lastNs/nsPerMs, micro, st.Forming[:0]
+	st.Symbol, st.TsMs, st.Micro, st.Forming = s.Number, ns/nsPerMs, micro, st.Forming[:0]
 	for _, tf := range f.frames {
 		start, end := f.period(tf, newest.StartMs)
 		r := &f.scratch

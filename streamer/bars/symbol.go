@@ -46,6 +46,7 @@ func (s *symbol) inGap(start, end int64) bool {
 type openRecord struct {
 	market.Record
 	fromNs   int64
+	taken    uint32 // trades
 	included bool
 	ids      idSet
 }

@@ -177,10 +177,10 @@ func (e *Engine) start(ctx context.Context, hurry <-chan struct{}) (err error) {
 	if e.backbone, err = e.openBackbone(ctx, set); err != nil {
 		return err
 	}
-	if e.source, err = e.openFeed(set); err != nil {
+	if e.source, err = e.openFeed(ctx, set); err != nil {
 		return err
 	}
-	want := logs.Owner{Namespace: set.Namespace, Name: set.Name, Feed: set.feedClass, ShiftMs: e.source.shiftMs, BeginOffset: e.source.begin}
+	want := logs.Owner{Namespace: set.Namespace, Name: set.Name, Feed: set.feedClass, ShiftMs: e.source.shiftMs, LoopMs: e.source.loopMs, BeginOffset: e.source.begin}
 	if set.generation != nil {
 		want.Generation = *set.generation
 	} else {
@@ -195,7 +195,7 @@ func (e *Engine) start(ctx context.Context, hurry <-chan struct{}) (err error) {
 	if err := e.view.load(ctx); err != nil {
 		return err
 	}
-	e.source.shift(owner, &e.view.heads)
+	e.source.keep(owner, &e.view.heads)
 	e.running.Go(func() { e.follow(e.work) })
 	e.opts.Progress("starting the feed")
 	if err := e.listen(); err != nil {

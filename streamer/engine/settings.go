@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -103,12 +104,13 @@ type openFeed struct {
 	feed.Source
 	identity string
 	begin    uint64 // where a new log begins
-	shiftMs  int64  // a new log's; shift replaces it by the log's own
-	replay   *replay.Source
+	// shiftMs and loopMs are a new log's; keep replaces them by the log's own.
+	shiftMs, loopMs int64
+	replay          *replay.Source
 }
 
 // openFeed makes the source that settings name.
-func (e *Engine) openFeed(s *settings) (*openFeed, error) {
+func (e *Engine) openFeed(ctx context.Context, s *settings) (*openFeed, error) {
 	f := &openFeed{}
 	switch {
 	case s.Synthetic != nil:
@@ -133,8 +135,12 @@ func (e *Engine) openFeed(s *settings) (*openFeed, error) {
 			return nil, fmt.Errorf("spec.feed.replay.path: %w", err)
 		}
 		if s.Replay.Rebase == v1alpha1.RebaseNow {
-			f.shiftMs, f.replay = src.ShiftTo(time.Now()), src
+			f.shiftMs = src.ShiftTo(time.Now())
 		}
+		if f.loopMs, err = src.LoopMs(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("spec.feed.replay.path: %w", err), src.Close())
+		}
+		f.replay = src
 		f.Source, f.identity = src, src.Identity()
 	case s.feedSpec.Coinbase != nil:
 		v := &s.feedSpec.Coinbase.VendorEndpoint
@@ -146,14 +152,18 @@ func (e *Engine) openFeed(s *settings) (*openFeed, error) {
 	default:
 		return nil, errors.New("spec.feed: this feed is not available yet")
 	}
+	if b, ok := f.Source.(feed.Beginner); ok {
+		f.begin = b.Begin(time.Now()).Offset
+	}
 	if e.opts.Faults != nil {
 		f.Source = feed.Break(f.Source, *e.opts.Faults)
 	}
 	return f, nil
 }
 
-// shift takes the log's own shift: its owner's, or in a log that is older than that record, its shapes'.
-func (f *openFeed) shift(owner *logs.Owner, heads *ingest.Heads) {
+// keep takes what the log fixed when it began; in a log that is older than its owner's
+// record of it, its shapes say the shift.
+func (f *openFeed) keep(owner *logs.Owner, heads *ingest.Heads) {
 	if f.replay == nil {
 		return
 	}
@@ -162,4 +172,5 @@ func (f *openFeed) shift(owner *logs.Owner, heads *ingest.Heads) {
 		f.shiftMs = ms
 	}
 	f.replay.SetShift(f.shiftMs)
+	f.replay.SetLoopMs(owner.LoopMs)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/marketstream/marketstream/streamer/market"
 )
@@ -61,6 +62,14 @@ func Break(s Source, faults Faults) Source {
 	}
 	slices.SortStableFunc(b.faults, func(x, y Fault) int { return cmp.Compare(x.From, y.From) })
 	return b
+}
+
+// Begin implements [Beginner]; a source that has no such place begins at its beginning.
+func (b *broken) Begin(now time.Time) market.SourcePosition {
+	if s, ok := b.Source.(Beginner); ok {
+		return s.Begin(now)
+	}
+	return market.SourcePosition{}
 }
 
 type broken struct {
@@ -198,10 +207,18 @@ func (b *breaker) Flush() error { return b.sink.Flush() }
 // Status implements [Sink].
 func (b *breaker) Status(s Status) { b.sink.Status(s) }
 
-// say passes an entry on, unless it was said before a restart.
+// say passes an entry on, unless it was said before a restart. A Hole that stands just where
+// the restart is may have been or not, and is said.
 func (b *breaker) say(e *market.Entry) error {
-	if e.Kind != market.Mark && e.Offset <= b.from {
-		return nil
+	switch e.Kind {
+	case market.Trade, market.Cancel:
+		if e.Offset <= b.from {
+			return nil
+		}
+	case market.Hole:
+		if e.Offset < b.from {
+			return nil
+		}
 	}
 	return b.sink.Put(e)
 }

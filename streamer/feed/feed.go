@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"strconv"
+	"time"
 
 	"github.com/marketstream/marketstream/streamer/market"
 )
@@ -21,6 +22,13 @@ type Source interface {
 	SetSymbols(symbols []Symbol)
 	// Close releases what the source holds open, after Run has returned.
 	Close() error
+}
+
+// Beginner is a source that chooses where a new log begins. The log keeps the answer: a Run
+// from there says the same whenever it is begun, which one from no place at all may not.
+type Beginner interface {
+	// Begin returns the place at which a log that is made at now begins.
+	Begin(now time.Time) market.SourcePosition
 }
 
 // Symbol is a carried symbol. Names match whatever the case of their ASCII letters.

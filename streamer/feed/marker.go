@@ -41,6 +41,14 @@ func (m *Marker) Pass(sink Sink, ns int64, offset uint64) error {
 	return nil
 }
 
+// Step sees that event time comes to ns, and that everything at or before offset has been
+// said: a Mark that it says stands there, and not at the entry before it. So a place that
+// is kept of it means the same whichever symbols are carried.
+func (m *Marker) Step(sink Sink, ns int64, offset uint64) error {
+	m.last = offset
+	return m.Pass(sink, ns, offset)
+}
+
 // Skip sees an entry at or before the place where a restarted source goes on, and says
 // nothing: the marks that follow are then those of the first run.
 func (m *Marker) Skip(ns int64, offset uint64) {

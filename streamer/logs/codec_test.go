@@ -47,7 +47,7 @@ func randomFrame(rnd *rand.Rand) *Frame {
 func TestFrameRoundTrip(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 1))
 	frames := []*Frame{
-		{Kind: FrameOwner, Tag: 7, Owner: &Owner{Namespace: "default", Name: "demo", Feed: FeedSynthetic, Epoch: "abc", EpochStartMs: 5}},
+		{Kind: FrameOwner, Tag: 7, Owner: &Owner{Namespace: "default", Name: "demo", Feed: FeedSynthetic, Epoch: "abc", EpochStartMs: 5, LoopMs: 300_000, ShiftMs: -5, BeginOffset: 7, Generation: ConfigGeneration{1, 2}}},
 		{Kind: FrameConfig, Number: 1, Shape: &Shape{Symbols: []ShapeSymbol{{Name: "SPY", SinceOffset: 4, SinceMs: 5}}, Timeframes: []string{"1m"}, Source: "s", ShiftMs: -5}},
 	}
 	for range 500 {

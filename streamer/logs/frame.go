@@ -108,6 +108,8 @@ type Owner struct {
 	// BeginOffset is where the log's source began; ShiftMs is what rebase adds to its times. All pods take both from here.
 	BeginOffset uint64 `json:"beginOffset,omitempty"`
 	ShiftMs     int64  `json:"shiftMs,omitempty"`
+	// LoopMs is how much later the source's times are in each loop than in the one before. 0: no loops.
+	LoopMs int64 `json:"loopMs,omitempty"`
 }
 
 // FeedClass keeps invented, replayed and real data apart: no log holds two of them.

@@ -112,7 +112,7 @@ type day struct {
 
 // dayAt returns the day that holds ms.
 func (c *Calendar) dayAt(ms int64) *day {
-	d := c.day(floorDiv(ms+c.ashift, msDay))
+	d := c.day(FloorDiv(ms+c.ashift, msDay))
 	if ms < d.from {
 		return c.day(d.number - 1)
 	}
@@ -177,7 +177,7 @@ func dateOf(number int64) (y int, m time.Month, d int) {
 }
 
 func dayNumber(y int, m time.Month, d int) int64 {
-	return floorDiv(time.Date(y, m, d, 0, 0, 0, 0, time.UTC).UnixMilli(), msDay)
+	return FloorDiv(time.Date(y, m, d, 0, 0, 0, 0, time.UTC).UnixMilli(), msDay)
 }
 
-func floorMod(a, b int64) int64 { return a - floorDiv(a, b)*b }
+func floorMod(a, b int64) int64 { return a - FloorDiv(a, b)*b }

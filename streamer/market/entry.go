@@ -1,6 +1,9 @@
 package market
 
-import "math"
+import (
+	"cmp"
+	"math"
+)
 
 // EntryKind says what an [Entry] is. Its numbers stand in the logs.
 type EntryKind uint8
@@ -87,9 +90,10 @@ const (
 	GapCancel                 // a cancelled trade touched open, high, low or close
 	GapOverflow               // a trade's numbers did not fit its bar
 	GapSourceChange           // another vendor took over
+	GapEarlyTrade             // a trade was refused whose time lay far ahead of the watermark
 )
 
-var gapReasons = [...]string{"unknown", "disconnect", "start", "symbol_added", "hole", "late_trade", "cancel", "overflow", "source_change"}
+var gapReasons = [...]string{"unknown", "disconnect", "start", "symbol_added", "hole", "late_trade", "cancel", "overflow", "source_change", "early_trade"}
 
 // String is the reason on the wire.
 func (r GapReason) String() string {
@@ -146,23 +150,7 @@ type TickPosition struct {
 
 // Compare orders positions: -1, 0 or 1.
 func (p TickPosition) Compare(q TickPosition) int {
-	switch {
-	case p.Token != q.Token:
-		return cmpU(p.Token, q.Token)
-	case p.Batch != q.Batch:
-		return cmpU(p.Batch, q.Batch)
-	}
-	return cmpU(uint64(p.Index), uint64(q.Index))
-}
-
-func cmpU(a, b uint64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
+	return cmp.Or(cmp.Compare(p.Token, q.Token), cmp.Compare(p.Batch, q.Batch), cmp.Compare(p.Index, q.Index))
 }
 
 // Position is one place, as a position in TICKS and as one in the source.

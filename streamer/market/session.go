@@ -110,7 +110,7 @@ func (s Session) OutsideRegular(ms int64) bool {
 // past the end of the session or on a day without one. An invalid tf counts as 1m.
 func (s Session) Period(tf Timeframe, ms int64) (startMs, endMs int64) {
 	if tf == M1 || !tf.Valid() {
-		startMs = floorDiv(ms, msMinute) * msMinute
+		startMs = FloorDiv(ms, msMinute) * msMinute
 		return startMs, startMs + msMinute
 	}
 	c := s.calendar()

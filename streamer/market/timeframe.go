@@ -76,9 +76,10 @@ func TimeframeNames() []string {
 }
 
 // Seq numbers a bar by its start: floor(startMs / 60000) for every timeframe.
-func Seq(startMs int64) int64 { return floorDiv(startMs, 60_000) }
+func Seq(startMs int64) int64 { return FloorDiv(startMs, 60_000) }
 
-func floorDiv(a, b int64) int64 {
+// FloorDiv is a / b taken down to a whole number; b is positive.
+func FloorDiv(a, b int64) int64 {
 	q := a / b
 	if a%b != 0 && (a < 0) != (b < 0) {
 		q--

@@ -37,14 +37,14 @@ func TestTimeframes(t *testing.T) {
 // The numbers and names that stand in logs and on the wire.
 func TestNumbersThatStandInLogs(t *testing.T) {
 	got := fmt.Sprint(Trade, Cancel, Mark, Hole, M1, H1, D1, Partial, Void, Extended, NoNotional, HasRange, HasEnds, WeakEnds,
-		UseRange, UseEnds, UseWeakEnds, UseVolume, GapSourceChange, GapRemoved, HoursExtended, HoursRegular, HoursContinuous, AnchorClock, AnchorSession)
-	if want := "1 2 3 4 1m 1h 1d 1 2 4 8 1 2 4 1 2 4 8 source_change removed Extended Regular Continuous Clock Session"; got != want {
+		UseRange, UseEnds, UseWeakEnds, UseVolume, GapEarlyTrade, GapRemoved, HoursExtended, HoursRegular, HoursContinuous, AnchorClock, AnchorSession)
+	if want := "1 2 3 4 1m 1h 1d 1 2 4 8 1 2 4 1 2 4 8 early_trade removed Extended Regular Continuous Clock Session"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if M1 != 1 || H1 != 8 || D1 != 11 || GapSourceChange != 8 || HoursContinuous != 2 || AnchorSession != 1 || EndOfFeed != 9223372036854 {
+	if M1 != 1 || H1 != 8 || D1 != 11 || GapSourceChange != 8 || GapEarlyTrade != 9 || HoursContinuous != 2 || AnchorSession != 1 || EndOfFeed != 9223372036854 {
 		t.Error("a number changed")
 	}
-	if got := fmt.Sprint(GapUnknown, GapDisconnect, GapStart, GapSymbolAdded, GapHole, GapLateTrade, GapCancel, GapOverflow, GapReason(99)); got != "unknown disconnect start symbol_added hole late_trade cancel overflow unknown" {
+	if got := fmt.Sprint(GapUnknown, GapDisconnect, GapStart, GapSymbolAdded, GapHole, GapLateTrade, GapCancel, GapOverflow, GapSourceChange, GapReason(99)); got != "unknown disconnect start symbol_added hole late_trade cancel overflow source_change unknown" {
 		t.Error(got)
 	}
 	if got := fmt.Sprint(GapOpen, GapRepaired, GapUnrepairable, SideUnknown, SideBuy, SideSell); got != "open repaired unrepairable  buy sell" {

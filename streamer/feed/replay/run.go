@@ -61,34 +61,26 @@ func (r *run) fail(err error) error {
 	return err
 }
 
-// measure reads the recording only to find how long it is, and leaves the watermark where
-// loop left it.
+// measure finds how long the recording is, and leaves the watermark where loop left it.
 func (r *run) measure(ctx context.Context, loop uint64) error {
-	m := newMerged(r.parts, r.firsts, r.opts.Conditions)
-	defer func() { _ = m.close() }()
-	for {
-		row, err := m.next()
-		if errors.Is(err, errEnd) {
-			break
+	last, rows, err := r.end(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
 		}
-		if err != nil {
-			return r.fail(err)
-		}
-		if m.row%askContext == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		r.last = max(r.last, row.time)
+		return r.fail(err)
 	}
+	r.last = last
 	shift, err := r.shift(loop)
 	if err != nil {
 		return r.fail(err)
 	}
-	r.marks.Skip(r.last+shift, loop<<loopShift|m.row)
+	r.marks.Skip(r.last+shift, loop<<loopShift|rows)
 	return nil
 }
 
-// shift is what is added to the times of a loop, in ns: every loop begins later than the
-// one before ended, by the fewest whole longest timeframes that do.
+// shift is what is added to the times of a loop, in ns: every loop begins LoopMs later than
+// the one before, and later than that ended. r.last must be known for all but the first.
 func (r *run) shift(loop uint64) (int64, error) {
 	const limit = feed.MaxTime
 	if r.opts.ShiftMs > limit/1e6 || r.opts.ShiftMs < -limit/1e6 {
@@ -98,8 +90,13 @@ func (r *run) shift(loop uint64) (int64, error) {
 	if loop == 0 {
 		return shift, nil
 	}
-	tf := r.opts.Largest.Duration().Nanoseconds()
-	span := (floor(r.last-r.first, tf) + 1) * tf
+	if r.opts.LoopMs == 0 {
+		r.opts.LoopMs = r.derive(r.last)
+	}
+	if r.opts.LoopMs < 0 || r.opts.LoopMs > limit/1e6 || r.last-r.first >= r.opts.LoopMs*1e6 {
+		return 0, fmt.Errorf("%s: it is %d ms long, and the log repeats it every %d ms, which must be more: has it grown? start again with a new log", r.opts.Path, (r.last-r.first)/1e6, r.opts.LoopMs)
+	}
+	span := r.opts.LoopMs * 1e6
 	if loop >= maxLoops || int64(loop) > (limit-r.last-max(shift, 0))/span {
 		return 0, fmt.Errorf("%s: it was repeated %d times, and once more its times would lie beyond the year 2116; start again with a new log, or at a lower speed", r.opts.Path, loop)
 	}

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -32,7 +33,10 @@ type Options struct {
 	Loop bool
 	// ShiftMs is added to every time. [Source.ShiftTo] finds one.
 	ShiftMs int64
-	// Largest is the longest timeframe: loops and shifts are whole ones. None: 1m.
+	// LoopMs is how much later the times of each loop are than those of the one before, for the
+	// life of a log; 0: [Source.LoopMs] derives it. The recording must be shorter.
+	LoopMs int64
+	// Largest is the longest timeframe: shifts, and a LoopMs that is derived, are whole ones. None: 1m.
 	Largest market.Timeframe
 	// Conditions reads the column conditions; nil: the column must be empty.
 	Conditions func(string) (uint64, error)
@@ -51,6 +55,7 @@ type Source struct {
 var (
 	_ feed.Source   = (*Source)(nil)
 	_ feed.Rewinder = (*Source)(nil)
+	_ feed.Beginner = (*Source)(nil)
 )
 
 // Open looks at every file's header and first row, and fails with a sentence that says
@@ -109,11 +114,59 @@ func firstTime(p part, window []byte, parse func(string) (uint64, error)) (ns in
 // first trade closest to now without passing it.
 func (s *Source) ShiftTo(now time.Time) int64 {
 	tf := s.opts.Largest.Millis()
-	return floor(now.UnixMilli()-floor(s.first, 1e6), tf) * tf
+	return market.FloorDiv(now.UnixMilli()-market.FloorDiv(s.first, 1e6), tf) * tf
 }
 
 // SetShift sets the shift, before Run.
 func (s *Source) SetShift(ms int64) { s.opts.ShiftMs = ms }
+
+// LoopMs returns by how much later each loop is, 0 if there are none: what Options say, else
+// the fewest whole longest timeframes that keep times rising, for which it reads the whole
+// recording. A log keeps it: derived again under other timeframes it is another, and times
+// would leap or fall back in the middle of a loop. It is called before Run.
+func (s *Source) LoopMs(ctx context.Context) (int64, error) {
+	if s.opts.Loop && s.opts.LoopMs == 0 {
+		last, _, err := s.end(ctx)
+		if err != nil {
+			return 0, err
+		}
+		s.opts.LoopMs = s.derive(last)
+	}
+	if !s.opts.Loop {
+		return 0, nil
+	}
+	return s.opts.LoopMs, nil
+}
+
+// SetLoopMs sets what a log has kept, before Run.
+func (s *Source) SetLoopMs(ms int64) { s.opts.LoopMs = ms }
+
+// derive returns the fewest whole longest timeframes, in ms, that are longer than the
+// recording, whose last trade is at last ns.
+func (s *Source) derive(last int64) int64 {
+	tf := s.opts.Largest.Duration().Nanoseconds()
+	return (market.FloorDiv(last-s.first, tf) + 1) * (tf / 1e6)
+}
+
+// end reads the recording only to find where it ends: the time of its latest row in ns, and
+// how many rows it has.
+func (s *Source) end(ctx context.Context) (last int64, rows uint64, err error) {
+	m := newMerged(s.parts, s.firsts, s.opts.Conditions)
+	defer func() { _ = m.close() }()
+	for {
+		row, err := m.next()
+		if errors.Is(err, errEnd) {
+			return last, m.row, nil
+		}
+		if err != nil {
+			return 0, 0, err
+		}
+		if m.row%askContext == 0 && ctx.Err() != nil {
+			return 0, 0, ctx.Err()
+		}
+		last = max(last, row.time)
+	}
+}
 
 // Identity names the recording: its files' names and first trades.
 func (s *Source) Identity() string {
@@ -123,6 +176,9 @@ func (s *Source) Identity() string {
 	}
 	return fmt.Sprintf("replay:%016x", h.Sum64())
 }
+
+// Begin implements [feed.Beginner]: before the first row, which is the same whenever it is asked.
+func (s *Source) Begin(time.Time) market.SourcePosition { return market.SourcePosition{} }
 
 // Before implements [feed.Rewinder]: rows are found from the beginning.
 func (s *Source) Before(int64) market.SourcePosition { return market.SourcePosition{} }
@@ -139,11 +195,3 @@ func (s *Source) SetSymbols(symbols []feed.Symbol) {
 
 // Close implements [feed.Source]; a Run closes what it opened itself.
 func (s *Source) Close() error { return nil }
-
-func floor(a, b int64) int64 {
-	q := a / b
-	if a%b < 0 {
-		q--
-	}
-	return q
-}

@@ -22,7 +22,7 @@ type Options struct {
 	TicksPerSecond float64
 	Speed          feed.Speed
 	// SeedBars is how many minutes in the past a new log begins, at the least: it begins at a
-	// whole Largest, so that no bar is partial.
+	// whole Largest (none: 1m), so that no bar is partial.
 	SeedBars int
 	Largest  market.Timeframe
 }
@@ -36,10 +36,14 @@ type Source struct {
 var (
 	_ feed.Source   = (*Source)(nil)
 	_ feed.Rewinder = (*Source)(nil)
+	_ feed.Beginner = (*Source)(nil)
 )
 
 // New returns a source without symbols.
 func New(opts Options) *Source {
+	if !opts.Largest.Valid() {
+		opts.Largest = market.M1
+	}
 	s := &Source{opts: opts}
 	s.SetSymbols(nil)
 	return s
@@ -59,6 +63,13 @@ func (s *Source) SetSymbols(symbols []feed.Symbol) {
 	s.symbols.Store(&sorted)
 }
 
+// Begin implements [feed.Beginner]: a whole longest timeframe, SeedBars or more before now.
+func (s *Source) Begin(now time.Time) market.SourcePosition {
+	tf := s.opts.Largest.Millis()
+	first := market.FloorDiv(now.UnixMilli()-int64(s.opts.SeedBars)*60_000, tf) * tf
+	return market.SourcePosition{Offset: uint64(max(first/stepMs, 1)) << stepShift}
+}
+
 // Before implements [feed.Rewinder]: the step before that of ns, at its end.
 func (s *Source) Before(ns int64) market.SourcePosition {
 	return market.SourcePosition{Offset: uint64(max(ns/feed.StepNs, 1))<<stepShift - 1}
@@ -67,14 +78,13 @@ func (s *Source) Before(ns int64) market.SourcePosition {
 // Close implements [feed.Source].
 func (s *Source) Close() error { return nil }
 
-// Run implements [feed.Source]. It never ends by itself.
+// Run implements [feed.Source]. It never ends by itself. From no place at all it begins where a log of now would.
 func (s *Source) Run(ctx context.Context, from market.SourcePosition, said uint64, sink feed.Sink) error {
 	now := time.Now()
-	first := int64(from.Offset >> stepShift)
 	if from.Offset == 0 {
-		tf := s.opts.Largest.Millis()
-		first = (now.UnixMilli() - int64(s.opts.SeedBars)*60_000) / tf * tf / stepMs
+		from = s.Begin(now)
 	}
+	first := int64(from.Offset >> stepShift)
 	// Up to the present, or to where it was before a restart, as fast as it goes.
 	caughtUp := max(now.UnixMilli()/stepMs, int64(said>>stepShift), first)
 	pacer := feed.NewPacer(s.opts.Speed, sink.Flush)
@@ -129,13 +139,14 @@ func (r *run) carry() {
 }
 
 // step says the trades of one step, symbol by symbol. The watermark at its beginning is
-// said also where nobody trades.
+// said also where nobody trades, and stands at place 0 of the step: how many places the
+// step before has hangs on which symbols are carried.
 func (r *run) step(step int64) error {
 	r.carry()
 	offset := uint64(step) << stepShift
 	if begins := step * stepMs * 1e6; offset < r.from {
 		r.marks.Skip(begins, r.from)
-	} else if err := r.marks.Pass(r.sink, begins, offset); err != nil {
+	} else if err := r.marks.Step(r.sink, begins, offset); err != nil {
 		return err
 	}
 	for i := range r.symbols {

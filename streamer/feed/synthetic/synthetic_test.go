@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/marketstream/marketstream/streamer/bars"
 	"github.com/marketstream/marketstream/streamer/feed"
 	"github.com/marketstream/marketstream/streamer/market"
 )
@@ -164,6 +166,116 @@ func TestStart(t *testing.T) {
 		}
 	})
 }
+
+// TestBegin: a new log's place is chosen once, and a Run from there says the same whenever
+// it is begun, later too.
+func TestBegin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{Seed: 1, TicksPerSecond: 5, Speed: feed.Max, SeedBars: 3, Largest: market.H1})
+		s.SetSymbols(symbols("SPY"))
+		first := func(from market.SourcePosition) market.Entry {
+			out := &sink{until: time.Now().UnixMilli()}
+			if err := s.Run(context.Background(), from, 0, out); !errors.Is(err, errEnough) {
+				t.Fatal(err)
+			}
+			return out.trades[0]
+		}
+		begin := s.Begin(time.Now())
+		want := first(market.SourcePosition{}) // a log of now
+		if got := first(begin); got != want || begin.Offset == 0 {
+			t.Errorf("from %d: %+v, want %+v", begin.Offset, got, want)
+		}
+		time.Sleep(2 * time.Hour)
+		if got := first(begin); got != want {
+			t.Errorf("two hours later: %+v, want %+v", got, want)
+		}
+		if got := first(market.SourcePosition{}); got == want {
+			t.Error("a log of two hours later begins at the same place")
+		}
+	})
+}
+
+// folder folds what a source says and keeps what closes.
+type folder struct {
+	fold   *bars.Fold
+	until  int64 // ms
+	closes []bars.Close
+}
+
+func (f *folder) Put(e *market.Entry) error {
+	if c := f.fold.Entry(e, market.Position{Source: market.SourcePosition{Offset: e.Offset}}); c != nil {
+		f.closes = append(f.closes, bars.Close{Records: slices.Clone(c.Records), Gaps: slices.Clone(c.Gaps), Watermark: c.Watermark, Applied: c.Applied, Open: c.Open})
+	}
+	if e.Kind == market.Mark && e.Time/1e6 >= f.until {
+		return errEnough
+	}
+	return nil
+}
+func (f *folder) Flush() error       { return nil }
+func (f *folder) Status(feed.Status) {}
+
+// TestSymbolJoins: after every close a symbol joins. Places that a log keeps mean the same
+// then, so the bars of the others are what they would have been; without a grace too, where
+// everything up to the last step is closed.
+func TestSymbolJoins(t *testing.T) {
+	for _, graceMs := range []int64{0, 2000} {
+		const minutes = 6
+		run := func(frames []bars.Close, from market.SourcePosition, names ...string) []bars.Close {
+			cfg := bars.Config{Timeframes: []market.Timeframe{market.M2}, CloseGraceMs: graceMs, RevisionWindowMs: 900_000}
+			for _, s := range symbols(names...) {
+				sym := bars.Symbol{Number: s.Number, Name: s.Name}
+				if s.Name == "AAB" && len(frames) > 0 {
+					sym.SinceOffset = frames[len(frames)-1].Applied.Source.Offset
+				}
+				cfg.Symbols = append(cfg.Symbols, sym)
+			}
+			out := &folder{fold: bars.New(cfg), until: t0 + minutes*60_000 + graceMs}
+			for i := range frames {
+				out.fold.Restore(&frames[i])
+			}
+			s := New(Options{Seed: 7, TicksPerSecond: 40, Speed: feed.Max, Largest: market.H1})
+			s.SetSymbols(symbols(names...))
+			if err := s.Run(context.Background(), from, 0, out); !errors.Is(err, errEnough) {
+				t.Fatal(err)
+			}
+			return out.closes
+		}
+		whole := run(nil, market.SourcePosition{Offset: place(t0)}, "AAA", "BBB")
+		if len(whole) < minutes {
+			t.Fatalf("%d closes", len(whole))
+		}
+		for k := range whole[:len(whole)-1] {
+			got := run(whole[:k+1], whole[k].Open.Source, "AAA", "BBB", "AAB") // its trades come before those of BBB
+			joined := 0
+			for i := range got {
+				got[i].Records = slices.DeleteFunc(got[i].Records, func(r market.Record) bool {
+					if r.Symbol == 2 {
+						joined++
+					}
+					return r.Symbol == 2
+				})
+				for j := range got[i].Records { // a trade's place is its order, and has moved
+					unplaced(&got[i].Records[j])
+				}
+			}
+			want := slices.Clone(whole[k+1:])
+			for i := range want {
+				want[i].Records = slices.Clone(want[i].Records)
+				for j := range want[i].Records {
+					unplaced(&want[i].Records[j])
+				}
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Fatalf("a grace of %d ms, after close %d:\n%s", graceMs, k, d)
+			}
+			if joined == 0 {
+				t.Errorf("after close %d: no bar of the symbol that joined", k)
+			}
+		}
+	}
+}
+
+func unplaced(r *market.Record) { r.Prices.First.Order, r.Prices.Last.Order = 0, 0 }
 
 func BenchmarkStep(b *testing.B) {
 	names := make([]string, 100)
