@@ -25,6 +25,7 @@ type command struct {
 var commands = []command{
 	{"run", "run -f FILE [flags]", "run a MarketStream on this machine: log, feed, bars and streams in one process", runCommand},
 	{"tail", "tail SYMBOL [flags]", "print the bars of a running stream as they close", tailCommand},
+	{"backbone", "backbone --store DIR …", "run a node of a backbone, the logs that the pods of a stream share", backboneCommand},
 	{"version", "version", "print the version", versionCommand},
 }
 
