@@ -24,6 +24,7 @@ func TestSentences(t *testing.T) {
 	badRow := replayDoc(t, write(t, "trades.csv", "symbol,ts,price,size\nSPY,1,2,3\nSPY,2,x,3\n"), "1", "", "SPY")
 	vendor := write(t, "vendor.yaml", "apiVersion: marketstream.dev/v1alpha1\nkind: MarketStream\nmetadata: {name: a}\nspec: {symbols: [SPY], feed: {kraken: {}}}\n")
 	unknown := write(t, "unknown.yaml", "apiVersion: marketstream.dev/v1alpha1\nkind: MarketStream\nmetadata: {name: a}\nspec: {symbols: [SPY], feed: {synthetic: {}}, stream: {bufferCap: 5}}\n")
+	store := t.TempDir()
 	p := start(t, demo)
 	for _, c := range []struct {
 		name string
@@ -45,6 +46,23 @@ func TestSentences(t *testing.T) {
 		{"wrong row", []string{"run", "-f", badRow}, 1, []string{"trades.csv", "3", "price", `"x"`}},
 		{"unknown symbol", []string{"tail", "NOPE", "--url", p.url}, 1, []string{"404", "NOPE"}},
 		{"nobody there", []string{"tail", "SPY", "--url", "http://127.0.0.1:1"}, 1, []string{"is `marketstream run` up?"}},
+		{"backbone without a store", []string{"backbone", "--name", "a-0"}, 1, []string{"--store DIR"}},
+		{"backbone without a name", []string{"backbone", "--store", store}, 1, []string{"--name NAME-0"}},
+		{"backbone without a place", []string{"backbone", "--store", store, "--name", "a"}, 1, []string{`name "a"`, "-0, -1 or -2"}},
+		{"backbone of two", []string{"backbone", "--store", store, "--name", "a-0", "--replicas", "2"}, 1, []string{"replicas 2", "1 or 3"}},
+		{"backbone without routes", []string{"backbone", "--store", store, "--name", "a-0", "--replicas", "3"}, 1, []string{"0 routes", "all 3 nodes"}},
+		{"backbone with few routes", []string{"backbone", "--store", store, "--name", "a-0", "--replicas", "3", "--routes", "a:1,b:1", "--cluster-listen", "127.0.0.1:0"}, 1, []string{"2 routes", "all 3 nodes"}},
+		{"backbone with wrong routes", []string{"backbone", "--store", store, "--name", "a-0", "--replicas", "3", "--routes", "a:1,b,c:1", "--cluster-listen", "127.0.0.1:0"}, 1, []string{`route "b"`, "host:port"}},
+		{"backbone without a cluster port", []string{"backbone", "--store", store, "--name", "a-0", "--replicas", "3", "--routes", "a:1,b:1,c:1"}, 1, []string{"cluster-listen"}},
+		{"backbone with a wrong address", []string{"backbone", "--store", store, "--name", "a-0", "--listen", "4222"}, 1, []string{`listen "4222"`, "host:port"}},
+		{"backbone with half a certificate", []string{"backbone", "--store", store, "--name", "a-0", "--tls-cert", "a.pem"}, 1, []string{`"a.pem"`, "both or neither"}},
+		{"backbone without its certificate", []string{"backbone", "--store", store, "--name", "a-0", "--tls-cert", "a.pem", "--tls-key", "b.pem"}, 1, []string{"a.pem", "no such file"}},
+		{"backbone with a wrong size", []string{"backbone", "--store", store, "--name", "a-0", "--max-store", "8G"}, 1, []string{`--max-store "8G"`, "8Gi"}},
+		{"backbone with a small store", []string{"backbone", "--store", store, "--name", "a-0", "--max-store", "1Mi"}, 1, []string{"1048576", "134217728"}},
+		{"backbone with little memory", []string{"backbone", "--store", store, "--name", "a-0", "--max-memory", "1Mi"}, 1, []string{"1048576", "268435456"}},
+		{"second node alone", []string{"backbone", "--store", store, "--name", "a-1"}, 1, []string{`"a-1"`, "-0"}},
+		{"busy port of probes", []string{"backbone", "--store", store, "--name", "a-0", "--health-listen", busy.Addr().String()}, 1, []string{"health-listen", busy.Addr().String()}},
+		{"busy port of a backbone", []string{"backbone", "--store", store, "--name", "a-0", "--health-listen", "127.0.0.1:0", "--log-level", "error", "--listen", busy.Addr().String()}, 1, []string{busy.Addr().String(), "in use"}},
 		{"no symbol", []string{"tail"}, 1, []string{"name a symbol"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -53,6 +71,9 @@ func TestSentences(t *testing.T) {
 				args = append(args, "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0")
 			}
 			var out, errs bytes.Buffer
+			if args[0] == "backbone" && !strings.Contains(strings.Join(args, " "), "health-listen") {
+				args = append(args, "--health-listen", "127.0.0.1:0")
+			}
 			if code := dispatch(context.Background(), args, &out, &errs); code != c.code {
 				t.Errorf("exit code %d, want %d", code, c.code)
 			}

@@ -13,3 +13,5 @@ func lockDir(string) (*dirLock, error) { return nil, errNoDir }
 func (*dirLock) release() error { return nil }
 
 func freeBytes(string) (int64, error) { return 0, errNoDir }
+
+func deviceOf(string) (uint64, error) { return 0, errNoDir }

@@ -46,3 +46,12 @@ func freeBytes(dir string) (int64, error) {
 	}
 	return int64(s.Bavail) * s.Bsize, nil
 }
+
+// deviceOf names the file system that a path lies on.
+func deviceOf(path string) (uint64, error) {
+	var s syscall.Stat_t
+	if err := syscall.Stat(path, &s); err != nil {
+		return 0, fmt.Errorf("file system of %s: %w", path, err)
+	}
+	return uint64(s.Dev), nil //nolint:unconvert // its type differs from system to system
+}

@@ -18,6 +18,7 @@ import (
 
 const (
 	serverStart = 30 * time.Second // a big log is read again after a kill
+	serverLook  = 200 * time.Millisecond
 	// headerRoom is what a message may have beside its data.
 	headerRoom = 4 << 10
 	// slack is what the server may hold beyond the bytes that its streams are bounded to: it
@@ -98,7 +99,7 @@ func (e *embedded) start() error {
 	}
 	srv.SetLoggerV2(e.logger, false, false, false)
 	srv.Start()
-	if !srv.ReadyForConnections(serverStart) || !srv.JetStreamEnabled() {
+	if !e.logger.ready(srv) {
 		srv.Shutdown()
 		srv.WaitForShutdown()
 		if why := e.logger.fatal(); why != "" {
@@ -190,6 +191,16 @@ func (l *serverLogger) Fatalf(format string, v ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lastFatal = fmt.Sprintf(format, v...)
+}
+
+// ready waits until the server takes connections and stores; false: it never will.
+func (l *serverLogger) ready(srv *server.Server) bool {
+	for limit := time.Now().Add(serverStart); time.Now().Before(limit) && l.fatal() == ""; {
+		if srv.ReadyForConnections(serverLook) {
+			return srv.JetStreamEnabled()
+		}
+	}
+	return false
 }
 
 func (l *serverLogger) fatal() string {

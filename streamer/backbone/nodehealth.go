@@ -1,0 +1,162 @@
+package backbone
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+const probeWithin = 5 * time.Second
+
+// nodeHealth answers probes on a port of its own.
+type nodeHealth struct {
+	n     *Node
+	l     net.Listener // nil: no port was asked for
+	srv   *http.Server
+	ended chan struct{}
+}
+
+func startHealth(n *Node) (*nodeHealth, error) {
+	h := &nodeHealth{n: n, ended: make(chan struct{})}
+	if n.o.HealthListen == "" {
+		close(h.ended)
+		return h, nil
+	}
+	var err error
+	if h.l, err = net.Listen("tcp", n.o.HealthListen); err != nil {
+		return nil, fmt.Errorf("health-listen: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", h.healthz)
+	mux.HandleFunc("GET /readyz", h.readyz)
+	mux.HandleFunc("GET /status", h.status)
+	mux.HandleFunc("GET /metrics", h.metrics)
+	h.srv = &http.Server{Handler: mux, ReadHeaderTimeout: probeWithin, WriteTimeout: probeWithin, IdleTimeout: time.Minute}
+	go func() {
+		defer close(h.ended)
+		if err := h.srv.Serve(h.l); !errors.Is(err, http.ErrServerClosed) {
+			n.o.Log.Error(err, "probes are not answered any more")
+		}
+	}()
+	return h, nil
+}
+
+func (h *nodeHealth) addr() string {
+	if h.l == nil {
+		return ""
+	}
+	return h.l.Addr().String()
+}
+
+func (h *nodeHealth) close() error {
+	if h == nil || h.srv == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), drainWithin)
+	defer cancel()
+	err := h.srv.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = h.srv.Close()
+	}
+	<-h.ended
+	return err
+}
+
+// healthz: the process is up. A node that waits for others or for space is, too.
+func (h *nodeHealth) healthz(w http.ResponseWriter, _ *http.Request) {
+	answerProbe(w, h.n.Err())
+}
+
+// readyz: clients are let in, and this node has what the others have.
+func (h *nodeHealth) readyz(w http.ResponseWriter, _ *http.Request) {
+	answerProbe(w, h.n.Ready())
+}
+
+func answerProbe(w http.ResponseWriter, err error) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	if err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = fmt.Fprintln(w, err)
+		return
+	}
+	_, _ = fmt.Fprintln(w, "ok")
+}
+
+// NodeStatus is what a node says of itself at /status.
+type NodeStatus struct {
+	Name       string `json:"name"`
+	Generation int    `json:"generation"`
+	Replicas   int    `json:"replicas"` // of the generation; 0: none yet
+	Moving     string `json:"moving,omitempty"`
+	Ready      bool   `json:"ready"`
+	Reason     string `json:"reason,omitempty"` // why it is not
+	Doing      string `json:"doing"`
+	StoreBytes int64  `json:"storeBytes"`
+	MaxBytes   int64  `json:"maxBytes"`
+	FreeBytes  int64  `json:"freeBytes"`
+	Memory     int64  `json:"memoryBytes"`
+	Clients    int    `json:"clients"`
+}
+
+// Status says what the node does and holds.
+func (n *Node) Status() NodeStatus {
+	n.mu.Lock()
+	st := NodeStatus{Name: n.o.Name, Generation: n.state.Generation, Replicas: n.state.Replicas, Doing: n.said, MaxBytes: n.maxStore}
+	if n.state.Move != nil {
+		st.Moving = n.state.Move.Step
+	}
+	s := n.current
+	n.mu.Unlock()
+	if err := n.Ready(); err != nil {
+		st.Reason = err.Error()
+	}
+	st.Ready = st.Reason == ""
+	if free, err := freeBytes(n.o.Store); err == nil {
+		st.FreeBytes = free
+	}
+	if s == nil {
+		return st
+	}
+	if srv := s.server(); srv != nil {
+		st.Clients = srv.NumClients()
+		if js, err := srv.Jsz(nil); err == nil {
+			st.StoreBytes, st.Memory = int64(js.Store), int64(js.Memory) //nolint:gosec // bytes of one machine
+		}
+	}
+	return st
+}
+
+func (h *nodeHealth) status(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(h.n.Status())
+}
+
+// metrics are a few gauges in Prometheus's text form.
+func (h *nodeHealth) metrics(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	s := h.n.Status()
+	ready := 0
+	if s.Ready {
+		ready = 1
+	}
+	for _, m := range []struct {
+		name, help string
+		value      any
+	}{
+		{"ready", "1 while clients are let in and the node has what the others have.", ready},
+		{"generation", "Generation of the store; a move between 1 and 3 nodes begins a new one.", s.Generation},
+		{"replicas", "Nodes of the generation.", s.Replicas},
+		{"clients", "Connected clients.", s.Clients},
+		{"store_bytes", "Stored in files.", s.StoreBytes},
+		{"store_max_bytes", "The most that may be stored in files.", s.MaxBytes},
+		{"volume_free_bytes", "Free on the volume of the store.", s.FreeBytes},
+		{"memory_bytes", "Stored in memory.", s.Memory},
+	} {
+		name := "marketstream_backbone_" + m.name
+		_, _ = fmt.Fprintf(w, "# HELP %[1]s %[2]s\n# TYPE %[1]s gauge\n%[1]s %[3]v\n", name, m.help, m.value)
+	}
+}
