@@ -140,7 +140,7 @@ type RESTFault struct {
 	RetryAfter time.Duration
 	// Delay comes before every answer.
 	Delay time.Duration
-	// Drop is how many of a page's oldest trades are left out, Hole of its middle.
+	// Drop is how many of a page's oldest trades are left out, Hole of its middle. One is left.
 	Drop, Hole int
 	// Cut ends the body in its middle.
 	Cut bool

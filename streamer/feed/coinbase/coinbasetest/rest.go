@@ -134,10 +134,10 @@ func (v *Vendor) page(product string, limit int, after, before uint64, f RESTFau
 		}
 		ids = append(ids, id)
 	}
-	if n := len(ids) - f.Drop; f.Drop > 0 {
-		ids = ids[:max(n, 0)]
+	if f.Drop > 0 && len(ids) > 0 {
+		ids = ids[:max(len(ids)-f.Drop, 1)]
 	}
-	if n := min(f.Hole, len(ids)); n > 0 {
+	if n := min(f.Hole, len(ids)-1); n > 0 {
 		at := (len(ids) - n) / 2
 		ids = append(ids[:at], ids[at+n:]...)
 	}
