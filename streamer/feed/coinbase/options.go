@@ -3,6 +3,7 @@ package coinbase
 import (
 	"crypto/tls"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"strings"
 	"time"
@@ -55,7 +56,8 @@ type Options struct {
 	// PageWait is the wait before that: 500 ms.
 	PageWait time.Duration
 
-	now func() int64 // receive times, Unix ns; monotonic from the wall clock at New
+	draw func(bound time.Duration) time.Duration // of a wait: any from 0 to bound
+	now  func() int64                            // receive times, Unix ns; monotonic from the wall clock at New
 }
 
 // complete fills in what is not set and refuses what cannot be.
@@ -82,6 +84,9 @@ func (o Options) complete() (Options, error) {
 	set(&o.RequestWithin, 15*time.Second)
 	set(&o.PageTries, 3)
 	set(&o.PageWait, 500*time.Millisecond)
+	if o.draw == nil {
+		o.draw = func(bound time.Duration) time.Duration { return rand.N(bound + 1) }
+	}
 	if o.now == nil {
 		start := time.Now()
 		base := start.UnixNano()

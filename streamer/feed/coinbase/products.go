@@ -16,7 +16,7 @@ type request struct {
 	unsubscribe bool
 	products    []*product // those that are still to be answered
 	partial     bool       // an answer left some of them out
-	until       int64      // local ns
+	until       int64      // local ns: what the vendor sent by then holds the answer
 }
 
 // message is what we say.
@@ -304,9 +304,10 @@ func names(text, product string) bool {
 
 var errNoAnswer = errors.New("the vendor did not answer a subscription")
 
-// overdue ends the wait for an answer.
+// overdue ends the wait for an answer. What counts is not the time that has passed but how
+// far one has read: the answer may stand behind much that a slow sink has yet to take.
 func (s *session) overdue() error {
-	if s.asked == nil || s.opts.now() < s.asked.until {
+	if s.asked == nil || s.reached < s.asked.until {
 		return nil
 	}
 	if s.asked.unsubscribe || !s.asked.partial {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
@@ -29,7 +28,7 @@ var errIdle = errors.New("no symbols are carried")
 // Run implements [feed.Source]. from and said mean nothing to it: a connection can't be read again.
 func (s *Source) Run(ctx context.Context, _ market.SourcePosition, _ uint64, sink feed.Sink) error {
 	wm := feed.NewWatermark(s.opts.Disorder)
-	retry := backoff{first: s.opts.RetryFirst, most: s.opts.RetryMost}
+	retry := backoff{first: s.opts.RetryFirst, most: s.opts.RetryMost, draw: s.opts.draw}
 	defer s.uncover(nil)
 	for {
 		if err := s.waitForSymbols(ctx, sink); err != nil {
@@ -55,7 +54,7 @@ func (s *Source) Run(ctx context.Context, _ market.SourcePosition, _ uint64, sin
 		var refused *refusedError
 		if errors.As(err, &limited) {
 			s.counts.limited.Add(1)
-			state, wait = feed.Limited, s.opts.LimitedWait+rand.N(s.opts.LimitedWait/2+1)
+			state, wait = feed.Limited, s.opts.LimitedWait+s.opts.draw(s.opts.LimitedWait/2)
 		} else if errors.As(err, &refused) {
 			wait = max(wait, refused.retryAfter)
 			if refused.status == http.StatusTooManyRequests {
@@ -122,6 +121,7 @@ func limits(text string) bool {
 // backoff is full jitter: the wait is drawn from 0 to a bound that doubles.
 type backoff struct {
 	first, most time.Duration
+	draw        func(bound time.Duration) time.Duration
 	bound       time.Duration
 }
 
@@ -129,7 +129,7 @@ func (b *backoff) reset() { b.bound = 0 }
 
 func (b *backoff) next() time.Duration {
 	b.bound = min(max(b.bound*2, b.first), b.most)
-	return rand.N(b.bound + 1)
+	return b.draw(b.bound)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

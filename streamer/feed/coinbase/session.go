@@ -29,6 +29,7 @@ type session struct {
 	frame     frame
 	entry     market.Entry
 	unflushed bool  // something was put since the last flush
+	reached   int64 // local ns up to which all that the vendor sent was taken: late, if the sink is slow
 	markedAt  int64 // when the last mark was looked for
 	badLogged bool  // a frame that can't be read was logged
 }
@@ -95,9 +96,6 @@ func (s *session) run(ctx context.Context) error {
 			}
 			return failed
 		}
-		if err := s.overdue(); err != nil {
-			return err
-		}
 		if err := s.flush(); err != nil {
 			return err
 		}
@@ -114,12 +112,9 @@ func (s *session) run(ctx context.Context) error {
 	}
 }
 
-// patience is how long nothing may come before something is due: an answer, the end of a hold.
+// patience is how long it is until something is due though nothing comes: the end of a hold.
 func (s *session) patience() time.Duration {
 	wait, now := int64(time.Hour), s.opts.now()
-	if s.asked != nil {
-		wait = min(wait, s.asked.until-now)
-	}
 	if at, held := s.wm.HeldUntil(); held {
 		wait = min(wait, at-now)
 	}
@@ -128,13 +123,14 @@ func (s *session) patience() time.Duration {
 
 // block takes the frames of a block.
 func (s *session) block(b *block) error {
-	from, begun := 0, s.opts.now()
+	from := 0
 	for i := range b.items {
 		it := &b.items[i]
 		text := b.data[from:it.end]
 		from = it.end
 		if it.sent != 0 {
 			s.wm.Answered(it.recv, it.sent)
+			s.reached = max(s.reached, it.sent)
 		} else if err := s.take(text, it.recv); err != nil {
 			return err
 		}
@@ -148,9 +144,6 @@ func (s *session) block(b *block) error {
 				return s.ctx.Err()
 			}
 		}
-	}
-	if s.asked != nil { // the time that the sink took is none of the vendor's
-		s.asked.until += s.opts.now() - begun
 	}
 	return s.overdue()
 }
@@ -254,10 +247,14 @@ func (s *session) release() {
 	s.wm.Release()
 }
 
+// event takes the exchange time of a trade or heartbeat.
 func (s *session) event(recv, at int64) {
-	s.wm.Event(recv, at)
+	plausible := s.wm.Event(recv, at)
 	s.counts.ahead.Store(s.wm.Ahead())
 	offset, _ := s.wm.Offset()
+	if plausible {
+		s.reached = max(s.reached, at+offset)
+	}
 	s.counts.offset.Store(offset)
 }
 
