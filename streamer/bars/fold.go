@@ -88,6 +88,7 @@ type Fold struct {
 	ends    [market.MaxTimeframe + 1]int64   // end of the open period of each timeframe, 0: none
 	pending []pending                        // closed records that were revised
 	gaps    []market.Gap                     // not written yet
+	open    []market.Gap                     // that could be filled, with process-wide symbol numbers
 	current [market.MaxTimeframe + 1]periods // the last period looked up
 
 	before   market.Position // after the entry before the current one
@@ -105,7 +106,9 @@ type Fold struct {
 	state   market.State
 	scratch market.Record
 	out     Close
-	stats   Stats
+	// recallLater is room for whole.
+	recallLater []int64
+	stats       Stats
 }
 
 type periods struct{ minute, start, end int64 }
@@ -200,13 +203,18 @@ func (f *Fold) trade(e *market.Entry) {
 	if s == nil {
 		return
 	}
-	f.again = f.again || f.hadID(s, e.ID)
+	fills := s.filling.takes(e)
+	f.again = f.again || !fills && f.hadID(s, e.ID)
 	defer f.sawID(s, e.ID, e.Time)
 	var o *openRecord
 	if n := len(s.open); n > 0 && e.Time >= s.open[n-1].fromNs && e.Time < s.open[n-1].fromNs+minuteNs {
 		o = &s.open[n-1]
 	} else if o = f.openMinute(s, e); o == nil {
-		f.lateTrade(s, i, e)
+		if fills {
+			f.fillTrade(s, i, e)
+		} else {
+			f.lateTrade(s, i, e)
+		}
 		return
 	}
 	if !o.included {

@@ -10,6 +10,15 @@ import (
 // lateTrade takes a trade whose minute is closed: within the revision window it revises the
 // minute and every longer bar above it.
 func (f *Fold) lateTrade(s *symbol, i int32, e *market.Entry) {
+	oldest := int64(math.MinInt64)
+	if f.watermark >= math.MinInt64+f.cfg.RevisionWindowMs {
+		oldest = f.watermark - f.cfg.RevisionWindowMs
+	}
+	f.late(s, i, e, oldest)
+}
+
+// late is lateTrade for trades from oldest on, in ms.
+func (f *Fold) late(s *symbol, i int32, e *market.Entry, oldest int64) {
 	if f.again {
 		f.stats.Replayed++ // the log has it
 		return
@@ -19,7 +28,7 @@ func (f *Fold) lateTrade(s *symbol, i int32, e *market.Entry) {
 		f.stats.OutsideSession++
 		return
 	}
-	if f.tooLate(e.Time) {
+	if e.Time/nsPerMs < oldest {
 		f.stats.TooLate++
 		if s.markTooLate(start) {
 			f.gap(i, start, start+minuteMs, market.GapLateTrade)
@@ -185,7 +194,15 @@ func dayUse(use market.Use) market.Use {
 // hole takes a stretch that was not observed. One at the very place where the log ends may
 // be new or not: the gaps that the log has tell.
 func (f *Fold) hole(e *market.Entry) {
-	atEnd := f.again && e.Offset == f.restored
+	if e.Symbol != market.AllSymbols && e.State != market.GapOpen {
+		if i := f.lookupNumber(e.Symbol); i >= 0 && e.State == market.GapFilling {
+			f.fill(&f.symbols[i], e)
+		} else if i >= 0 {
+			f.filled(&f.symbols[i], i, e)
+		}
+		return
+	}
+	atEnd := f.again && e.Offset != 0 && e.Offset == f.restored
 	if f.again && !atEnd {
 		f.stats.Replayed++
 		return
@@ -206,7 +223,10 @@ func (f *Fold) hole(e *market.Entry) {
 			known++
 			continue
 		}
-		f.gap(int32(i), from, to, e.Reason)
+		f.record(int32(i), market.Gap{FromMs: from, ToMs: to, Reason: e.Reason, AfterID: e.AfterID(), BeforeID: e.BeforeID()})
+		if id := e.BeforeID(); id > 0 { // what comes next has this id
+			f.sawID(s, id-1, e.Until)
+		}
 	}
 	if known > 0 {
 		f.stats.Replayed++
@@ -226,11 +246,18 @@ func (f *Fold) remember(s *symbol, from, to int64) {
 // gap records that [from, to) of a symbol is not known: bars that touch it are partial,
 // those that are closed already by a revision.
 func (f *Fold) gap(i int32, from, to int64, reason market.GapReason) {
+	f.record(i, market.Gap{FromMs: from, ToMs: to, Reason: reason})
+}
+
+func (f *Fold) record(i int32, g market.Gap) {
 	if f.again {
 		return // the log has it
 	}
 	s := &f.symbols[i]
-	f.gaps = append(f.gaps, market.Gap{Symbol: s.Number, FromMs: from, ToMs: to, Reason: reason})
+	g.Symbol = s.Number
+	f.gaps = append(f.gaps, g)
+	f.opened(g)
+	from, to := g.FromMs, g.ToMs
 	f.remember(s, from, to)
 	horizon := int64(math.MinInt64)
 	if f.watermark >= math.MinInt64+f.cfg.RevisionWindowMs {

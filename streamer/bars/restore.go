@@ -21,13 +21,10 @@ func (f *Fold) Restore(c *Close) {
 	f.refusals = slices.DeleteFunc(f.refusals, func(r refusal) bool { return r.offset <= c.Open.Source.Offset })
 	for k := range c.Gaps {
 		g := &c.Gaps[k]
-		if i := f.lookupNumber(g.Symbol); i >= 0 && g.State != market.GapRepaired && g.State != market.GapRemoved {
-			f.remember(&f.symbols[i], g.FromMs, g.ToMs)
-			switch g.Reason {
-			case market.GapLateTrade:
+		if i := f.lookupNumber(g.Symbol); i >= 0 {
+			f.restoreGap(&f.symbols[i], g)
+			if g.Reason == market.GapLateTrade && g.State == market.GapOpen {
 				f.symbols[i].markTooLate(g.FromMs)
-			case market.GapEarlyTrade:
-				f.refusals = append(f.refusals, refusal{g.Symbol, g.FromMs, c.Applied.Source.Offset})
 			}
 		}
 	}

@@ -23,6 +23,7 @@ type symbol struct {
 	// lastID is the highest trade id taken in, and restoredID that up to which the log had them before a restart.
 	lastID, restoredID uint64
 	lastIDMs           int64
+	filling            filling
 	changed            bool
 	spans              []span // gaps that may touch a bar still to come
 	// tooLate are the last minutes for which a gap was recorded because trades came too late.

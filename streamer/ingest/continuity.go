@@ -10,8 +10,10 @@ import (
 type continuity struct {
 	index []int32 // place by symbol number; -1: not ours
 	known []newest
-	// Duplicates counts what was passed over.
-	duplicates uint64
+	// begins returns the beginning of the longest period that holds a time, both in ns: what
+	// came before a symbol's first trade is not known from there.
+	begins     func(ns int64) int64
+	duplicates uint64 // what was passed over
 }
 
 // newest is the newest trade of a symbol.
@@ -20,10 +22,13 @@ type newest struct {
 	timeNs int64
 	// seen is an id that the venue named and that has not come; it is missing once the venue names one again.
 	seen uint64
+	// filling: trades between these ids come that fill a hole.
+	filling       bool
+	after, before uint64
 }
 
-func newContinuity(symbols []uint32) *continuity {
-	c := &continuity{known: make([]newest, len(symbols))}
+func newContinuity(symbols []uint32, begins func(int64) int64) *continuity {
+	c := &continuity{begins: begins, known: make([]newest, len(symbols))}
 	for i, s := range symbols {
 		for int(s) >= len(c.index) {
 			c.index = append(c.index, -1)
@@ -51,19 +56,27 @@ func (c *continuity) admit(dst []market.Entry, e *market.Entry) []market.Entry {
 	}
 	switch e.Kind {
 	case market.Hole:
-		if e.State == market.GapOpen && e.BeforeID() > n.id {
+		switch {
+		case e.State == market.GapFilling:
+			n.filling, n.after, n.before = true, e.AfterID(), e.BeforeID()
+		case e.State != market.GapOpen:
+			n.filling = false
+		case e.BeforeID() > n.id:
 			n.id, n.timeNs = e.BeforeID()-1, max(n.timeNs, e.Until)
 		}
 		return append(dst, *e)
 	case market.Seen:
 		return c.seen(dst, e, n)
 	}
+	if n.filling && e.ID > n.after && (n.before == 0 || e.ID < n.before) {
+		return append(dst, *e)
+	}
 	if e.ID != 0 && e.ID <= n.id {
 		c.duplicates++
 		return dst
 	}
-	if n.id != 0 && e.ID > n.id+1 {
-		dst = append(dst, hole(e.Symbol, n, e.ID, e.Time))
+	if e.ID > n.id+1 {
+		dst = c.missing(dst, e.Symbol, n, e.ID, e.Time)
 	}
 	n.id, n.timeNs = e.ID, max(n.timeNs, e.Time)
 	return append(dst, *e)
@@ -73,11 +86,12 @@ func (c *continuity) admit(dst []market.Entry, e *market.Entry) []market.Entry {
 // itself, so only what is still missing when the venue speaks again is a hole.
 func (c *continuity) seen(dst []market.Entry, e *market.Entry, n *newest) []market.Entry {
 	if n.id == 0 { // nothing is known before it
+		dst = c.missing(dst, e.Symbol, n, e.ID+1, e.Time)
 		n.id, n.timeNs = e.ID, e.Time
 		return dst
 	}
 	if n.seen > n.id {
-		dst = append(dst, hole(e.Symbol, n, n.seen+1, e.Time))
+		dst = c.missing(dst, e.Symbol, n, n.seen+1, e.Time)
 		n.id, n.timeNs = n.seen, max(n.timeNs, e.Time)
 	}
 	n.seen = 0
@@ -87,10 +101,14 @@ func (c *continuity) seen(dst []market.Entry, e *market.Entry, n *newest) []mark
 	return dst
 }
 
-// hole is the trades after n and before the one with id before, at timeNs.
-func hole(symbol uint32, n *newest, before uint64, timeNs int64) market.Entry {
-	return market.Entry{Kind: market.Hole, Symbol: symbol, Time: n.timeNs, Until: max(timeNs, n.timeNs) + 1,
+// missing appends a hole: the trades after n and before the one with id before, at timeNs.
+func (c *continuity) missing(dst []market.Entry, symbol uint32, n *newest, before uint64, timeNs int64) []market.Entry {
+	h := market.Entry{Kind: market.Hole, Symbol: symbol, Time: n.timeNs, Until: max(timeNs, n.timeNs) + 1,
 		Order: n.id, ID: before, Reason: market.GapDisconnect}
+	if n.id == 0 {
+		h.Time, h.Reason = c.begins(timeNs), market.GapStart
+	}
+	return append(dst, h)
 }
 
 // seed says what the newest trades were when the log was written.

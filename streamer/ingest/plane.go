@@ -189,12 +189,27 @@ func (p *Plane) Progress() []Progress {
 	return out
 }
 
+// running returns the writers that run.
+func (p *Plane) running() (out []*Writer) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, x := range p.parts {
+		if x != nil && x.writer != nil {
+			out = append(out, x.writer)
+		}
+	}
+	return out
+}
+
 // Run works until ctx ends. Partitions should have been released by then.
 func (p *Plane) Run(ctx context.Context) {
 	defer p.writers.Wait()
 	defer p.dropAll()
 	source := &running{plane: p}
 	defer source.stop()
+	if p.live != nil {
+		p.writers.Go(func() { newRepairer(p).run(ctx) })
+	}
 	for {
 		select {
 		case <-p.poke:
@@ -363,7 +378,7 @@ func (p *Plane) lost(claims []Claim) bool {
 func (p *Plane) start(ctx context.Context, x *part, w *Writer) {
 	ctx, cancel := context.WithCancel(ctx)
 	x.writer, x.cancel, x.done, x.halt = w, cancel, make(chan struct{}), make(chan struct{})
-	w.queue, w.halt = x.lane.queue, x.halt
+	w.queue, w.halt, w.over, w.fills = x.lane.queue, x.halt, x.done, make(chan *fill)
 	done := x.done
 	p.writers.Go(func() {
 		defer cancel()

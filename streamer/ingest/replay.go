@@ -82,6 +82,31 @@ func (w *Writer) replayTicks(ctx context.Context) error {
 		}
 	}
 	w.follows = last
+	return w.lostTicks()
+}
+
+// lostTicks makes holes of what the checkpoint applied and TICKS has no more: of open
+// minutes alone, for closed ones have it.
+func (w *Writer) lostTicks() error {
+	if w.ids == nil {
+		return nil
+	}
+	applied, err := readIDs(w.base.Applied.Source.Opaque, w.env.Symbols)
+	if err != nil {
+		return err
+	}
+	from := market.FloorDiv(w.base.Watermark-w.fold.Config().CloseGraceMs, 60_000) * 60_000
+	for _, x := range applied {
+		n := w.ids.of(x.Symbol)
+		if n == nil || n.id >= x.ID {
+			continue
+		}
+		if x.TimeMs >= from {
+			w.fold.Entry(&market.Entry{Kind: market.Hole, Symbol: x.Symbol, Time: from * 1e6, Until: x.TimeMs*1e6 + 1e6,
+				Order: n.id, ID: x.ID + 1, Reason: market.GapReread}, w.at)
+		}
+		n.id, n.timeNs = x.ID, max(n.timeNs, x.TimeMs*1e6)
+	}
 	return nil
 }
 

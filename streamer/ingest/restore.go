@@ -98,7 +98,7 @@ func (o *opening) writer(ctx context.Context, c Claim, p *plan) (*Writer, error)
 		w.symbols = append(w.symbols, s.Number)
 	}
 	if o.traits != nil && o.traits.Gapless {
-		w.ids = newContinuity(w.symbols)
+		w.ids = newContinuity(w.symbols, func(ns int64) int64 { return periodStart(&cfg, ns/1e6) * 1e6 })
 	}
 	w.report()
 	return w, nil
@@ -167,12 +167,17 @@ func (o *opening) since(w *Writer) uint64 {
 	if at >= market.EndOfFeed || at <= 0 {
 		return 1
 	}
+	return o.env.Since(w.Partition, periodStart(&cfg, at-cfg.CloseGraceMs-60_000)-cfg.RevisionWindowMs-60_000)
+}
+
+// periodStart is where the longest period begins that holds ms.
+func periodStart(cfg *bars.Config, ms int64) int64 {
 	largest := market.M1
 	for _, tf := range cfg.Timeframes {
 		largest = max(largest, tf)
 	}
-	start, _ := cfg.Session.Period(largest, at-cfg.CloseGraceMs-60_000)
-	return o.env.Since(w.Partition, min(start, at)-cfg.RevisionWindowMs-60_000)
+	start, _ := cfg.Session.Period(largest, ms)
+	return min(start, ms)
 }
 
 // restore takes a frame of the partition back into the fold.

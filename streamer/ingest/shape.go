@@ -114,6 +114,9 @@ func (o *opening) plan(partition int) plan {
 		p.start, p.startMs = spec.Begin, 0
 	}
 	n, gaps := spec.shape(partition, head, p.start.Offset, p.startMs, o.env.Symbols)
+	if o.traits != nil && o.traits.Gapless { // its first trade says what is missing before it
+		gaps = slices.DeleteFunc(gaps, func(g market.Gap) bool { return g.State == market.GapOpen })
+	}
 	if head.Shape == nil && len(n.Symbols) == 0 || head.Shape != nil && reflect.DeepEqual(head.Shape, n) {
 		p.write = head.Shape != nil && o.ages(head.ShapeSeq)
 		return p

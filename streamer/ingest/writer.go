@@ -80,6 +80,9 @@ type Writer struct {
 	local   logs.Localizer
 	stats   bars.Stats // as last added to the metrics
 
+	fills    chan *fill    // from the repairer
+	over     chan struct{} // closed when Run has ended
+	openGaps atomic.Pointer[[]market.Gap]
 	progress atomic.Pointer[Progress]
 }
 
@@ -133,6 +136,10 @@ func (w *Writer) Run(ctx context.Context) error {
 			select {
 			case <-tick.C:
 				w.publishStates()
+			case f := <-w.fills:
+				if err := w.fill(ctx, f); err != nil {
+					return fmt.Errorf("partition %d: %w", w.Partition, err)
+				}
 			case <-ctx.Done():
 				return ctx.Err()
 			default:
@@ -141,6 +148,10 @@ func (w *Writer) Run(ctx context.Context) error {
 		}
 		select {
 		case <-w.queue.wake:
+		case f := <-w.fills:
+			if err := w.fill(ctx, f); err != nil {
+				return fmt.Errorf("partition %d: %w", w.Partition, err)
+			}
 		case <-tick.C:
 			w.publishStates()
 		case <-w.halt:
@@ -164,6 +175,7 @@ func (w *Writer) process(ctx context.Context, entries []market.Entry) error {
 	w.env.Metrics.FeedTicks.Add(float64(trades))
 	w.count()
 	w.report()
+	w.reportGaps()
 	return err
 }
 

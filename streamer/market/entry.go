@@ -91,9 +91,10 @@ const (
 	GapOverflow               // a trade's numbers did not fit its bar
 	GapSourceChange           // another vendor took over
 	GapEarlyTrade             // a trade was refused whose time lay far ahead of the watermark
+	GapReread                 // TICKS was lost with what open minutes were made of; closed ones have it
 )
 
-var gapReasons = [...]string{"unknown", "disconnect", "start", "symbol_added", "hole", "late_trade", "cancel", "overflow", "source_change", "early_trade"}
+var gapReasons = [...]string{"unknown", "disconnect", "start", "symbol_added", "hole", "late_trade", "cancel", "overflow", "source_change", "early_trade", "reread"}
 
 // String is the reason on the wire.
 func (r GapReason) String() string {

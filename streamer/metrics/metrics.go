@@ -41,6 +41,8 @@ type Set struct {
 	FeedRefused   *prometheus.CounterVec // reason
 	FeedLag       prometheus.Gauge       // seconds from the watermark to the clock
 	FeedGaps      *prometheus.CounterVec // reason
+	FeedGapsOpen  prometheus.Gauge       // gaps that may be filled and are not
+	FeedRepairs   *prometheus.CounterVec // result
 	FeedConnected prometheus.Gauge
 	BarsClosed    *prometheus.CounterVec // timeframe
 	BarsRevised   *prometheus.CounterVec // timeframe
@@ -90,6 +92,8 @@ func New(version string) *Set {
 	s.FeedRefused = f.counters("feed_refused_total", "Trades that shape no bar, by reason.", "reason")
 	s.FeedLag = f.gauge("feed_lag_seconds", "From the feed's watermark to the clock.")
 	s.FeedGaps = f.counters("feed_gaps_total", "Stretches of a symbol that were not observed.", "reason")
+	s.FeedGapsOpen = f.gauge("feed_gaps_open", "Gaps of partitions that this pod holds which the vendor may still fill.")
+	s.FeedRepairs = f.counters("feed_repairs_total", "Gaps that the vendor was asked for, by what came of it.", "result")
 	s.FeedConnected = f.gauge("feed_connected", "1 while the feed is connected.")
 	s.BarsClosed = f.counters("bars_closed_total", "Bars closed for the first time.", "timeframe")
 	s.BarsRevised = f.counters("bars_revised_total", "Revisions of closed bars.", "timeframe")

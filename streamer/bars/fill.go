@@ -1,0 +1,160 @@
+package bars
+
+import (
+	"math"
+	"slices"
+
+	"github.com/marketstream/marketstream/streamer/market"
+)
+
+// filling is the gap of a symbol whose trades come now.
+type filling struct {
+	on            bool
+	again         bool // the log has its trades, but for those of open minutes
+	after, before uint64
+	from, to      int64 // ns
+}
+
+// takes reports whether a trade fills the gap.
+func (g *filling) takes(e *market.Entry) bool {
+	return g.on && e.Time >= g.from && e.Time < g.to && (g.after == 0 || e.ID > g.after) && (g.before == 0 || e.ID < g.before)
+}
+
+// OpenGaps appends the gaps that could be filled and are not to dst: those that a venue's
+// trade ids bound on one side at least.
+func (f *Fold) OpenGaps(dst []market.Gap) []market.Gap { return append(dst[:0], f.open...) }
+
+// Knows reports whether the fold has all records that a trade at ms may change. Others are
+// to be read from the log and given to Recall before such a trade fills a gap.
+func (f *Fold) Knows(ms int64) bool {
+	if f.watermark == unset {
+		return true
+	}
+	horizon := f.watermark - f.cfg.RevisionWindowMs
+	return ms >= min(horizon, f.needed(min(horizon, f.watermark-f.cfg.CloseGraceMs)))
+}
+
+// Recall takes back closed records of one symbol, newest revisions, that the fold has
+// forgotten; what it has is not touched. They are forgotten again with the next Close.
+func (f *Fold) Recall(records []market.Record) {
+	for k := range records {
+		r := &records[k]
+		i := f.lookupNumber(r.Symbol)
+		if i < 0 {
+			continue
+		}
+		s := &f.symbols[i]
+		if _, ok := s.find(r.Timeframe, r.StartMs); ok {
+			continue
+		}
+		if l := &s.longer[r.Timeframe]; r.Timeframe > market.M1 && l.active && l.StartMs == r.StartMs {
+			continue
+		}
+		if known := (market.Record{}); r.Timeframe == market.M1 && s.minuteOf(r.StartMs, &known) {
+			continue
+		}
+		c := s.closedAt(r.Timeframe, r.StartMs, r.EndMs)
+		c.Record = *r
+		c.emitted = r.EndMs + f.cfg.CloseGraceMs + minuteMs // long ago: what changes it is due at once
+	}
+}
+
+// fill takes a hole of state filling: trades that fill it follow.
+func (f *Fold) fill(s *symbol, e *market.Entry) {
+	s.filling = filling{on: true, again: e.Reason == market.GapReread, after: e.AfterID(), before: e.BeforeID(), from: e.Time, to: e.Until}
+}
+
+// filled takes the end of it: the gap, or its beginning, is known now, or never will be.
+func (f *Fold) filled(s *symbol, i int32, e *market.Entry) {
+	s.filling = filling{}
+	if f.again {
+		f.stats.Replayed++
+		return
+	}
+	for k := range f.open {
+		g := &f.open[k]
+		if g.Symbol != s.Number || g.AfterID != e.AfterID() || g.FromMs > market.FloorDiv(e.Time, nsPerMs) || g.BeforeID < e.BeforeID() {
+			continue
+		}
+		from, to := g.FromMs, g.ToMs
+		done := market.Gap{Symbol: g.Symbol, FromMs: from, ToMs: to, Reason: g.Reason, State: e.State, AfterID: g.AfterID, BeforeID: g.BeforeID}
+		if e.State == market.GapUnrepairable {
+			if g.State == market.GapOpen {
+				g.State = market.GapUnrepairable
+				f.gaps = append(f.gaps, done)
+			}
+			return
+		}
+		rest := *g
+		f.open = slices.Delete(f.open, k, k+1)
+		s.spans = slices.DeleteFunc(s.spans, func(x span) bool { return x == span{from, to} })
+		if e.BeforeID() < done.BeforeID { // its beginning only
+			rest.FromMs, rest.AfterID, rest.State = market.FloorDiv(e.Until, nsPerMs), e.BeforeID()-1, market.GapOpen
+			done.BeforeID, done.ToMs = e.BeforeID(), max(rest.FromMs, from+1)
+			f.gaps = append(f.gaps, done, rest)
+			f.open = append(f.open, rest)
+			f.remember(s, rest.FromMs, rest.ToMs)
+		} else {
+			f.gaps = append(f.gaps, done)
+		}
+		f.whole(s, i, from, to)
+		return
+	}
+}
+
+// whole takes the mark partial from the closed bars that touched [from, to) and touch no other gap.
+func (f *Fold) whole(s *symbol, i int32, from, to int64) {
+	s.past.each(func(m *market.Record) bool {
+		if m.StartMs < to && m.EndMs > from && m.Flags&market.Partial != 0 {
+			f.recallLater = append(f.recallLater, m.StartMs)
+		}
+		return m.StartMs < to
+	})
+	for _, start := range f.recallLater {
+		f.recall(s, start)
+	}
+	f.recallLater = f.recallLater[:0]
+	for tf := range s.recent {
+		for k := range s.recent[tf] {
+			c := &s.recent[tf][k]
+			if c.StartMs < to && c.EndMs > from && c.Flags&market.Partial != 0 && !s.inGap(c.StartMs, c.EndMs) {
+				c.Flags &^= market.Partial
+				f.revise(i, c)
+			}
+		}
+	}
+}
+
+// fillTrade takes a trade that fills a gap into a closed minute, however old it is.
+func (f *Fold) fillTrade(s *symbol, i int32, e *market.Entry) {
+	f.again = f.again || s.filling.again
+	f.late(s, i, e, math.MinInt64)
+}
+
+// opened notes a gap that could be filled.
+func (f *Fold) opened(g market.Gap) {
+	if f.cfg.GaplessIDs && g.AfterID|g.BeforeID != 0 && !slices.Contains(f.open, g) {
+		f.open = append(f.open, g)
+	}
+}
+
+// restoreGap takes back what the log says of a gap.
+func (f *Fold) restoreGap(s *symbol, g *market.Gap) {
+	switch g.State {
+	case market.GapOpen:
+		f.remember(s, g.FromMs, g.ToMs)
+		f.opened(*g)
+	case market.GapUnrepairable:
+		f.remember(s, g.FromMs, g.ToMs)
+		for k := range f.open {
+			if o := &f.open[k]; o.Symbol == g.Symbol && o.FromMs == g.FromMs && o.AfterID == g.AfterID {
+				o.State = market.GapUnrepairable
+			}
+		}
+	case market.GapRepaired:
+		s.spans = slices.DeleteFunc(s.spans, func(x span) bool { return x.from == g.FromMs && x.to >= g.ToMs })
+		f.open = slices.DeleteFunc(f.open, func(o market.Gap) bool { return o.Symbol == g.Symbol && o.FromMs == g.FromMs && o.AfterID == g.AfterID })
+	case market.GapRemoved:
+		f.open = slices.DeleteFunc(f.open, func(o market.Gap) bool { return o.Symbol == g.Symbol })
+	}
+}
