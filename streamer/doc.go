@@ -18,6 +18,7 @@
 //   - backbone: NATS, the one package that knows it.
 //   - ingest: from a feed's entries to both logs.
 //   - stream, history: what clients meet. They know neither feed, bars nor NATS.
+//   - httperr: an answer that says what is wrong. Imports nothing of ours.
 //   - metrics, eventsource: names of metrics; a reader of Server-Sent Events.
 //   - engine: wiring. The one package that imports all the others; none imports it.
 //

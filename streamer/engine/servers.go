@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/marketstream/marketstream/streamer/httperr"
 )
 
 // servers are the two ports: one for browsers, one inside the cluster on which nothing
@@ -55,7 +57,7 @@ func (e *Engine) publicMux() http.Handler {
 	mux.Handle("/stream/market", e.hub)
 	mux.Handle("/api/", e.history.Handler())
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeError(w, http.StatusNotFound, "there is nothing at "+r.URL.Path+"; see /stream/market, /api/history, /api/symbols, /api/coverage, /api/market/status")
+		httperr.New(http.StatusNotFound, "there is nothing at %s; see /stream/market, /api/history, /api/symbols, /api/coverage, /api/market/status", httperr.Clip(r.URL.Path)).Write(w)
 	})
 	return mux
 }

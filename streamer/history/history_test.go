@@ -524,7 +524,7 @@ func FuzzHistoryQuery(f *testing.F) {
 		r := httptest.NewRequest(http.MethodGet, "/api/history", nil)
 		r.URL.RawQuery = query
 		q, err := s.parseHistory(r)
-		if err != nil && (err.code < 400 || err.message == "") {
+		if err != nil && (err.Code < 400 || err.Message == "") {
 			t.Errorf("%q: %+v", query, err)
 		}
 		if err == nil && (q.Limit < 1 || q.Limit > maxLimit || !q.Timeframe.Valid()) {

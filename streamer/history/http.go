@@ -14,6 +14,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/gzhttp"
 
+	"github.com/marketstream/marketstream/streamer/httperr"
 	"github.com/marketstream/marketstream/streamer/logs"
 	"github.com/marketstream/marketstream/streamer/market"
 	"github.com/marketstream/marketstream/streamer/ring"
@@ -31,11 +32,11 @@ func (s *Service) Handler() http.Handler {
 		"/api/market/status": "GET", "/api/symbols/subscribe": "POST"} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", want)
-			fail(w, &apiError{http.StatusMethodNotAllowed, "method " + r.Method + ": want " + want})
+			httperr.New(http.StatusMethodNotAllowed, "method %s: want %s", r.Method, want).Write(w)
 		})
 	}
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, &apiError{http.StatusNotFound, "there is nothing at " + r.URL.Path})
+		httperr.New(http.StatusNotFound, "there is nothing at %s", httperr.Clip(r.URL.Path)).Write(w)
 	})
 	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.EnableZstd(true), gzhttp.KeepAcceptRanges(), gzhttp.SuffixETag(compressed))
 	if err != nil {
@@ -47,26 +48,8 @@ func (s *Service) Handler() http.Handler {
 // compressed ends the ETag of a compressed page: its bytes are others (RFC 9110, 8.8.3).
 const compressed = "-z"
 
-// apiError is an answer that says what is wrong.
-type apiError struct {
-	code    int
-	message string
-}
-
-func (e *apiError) Error() string { return e.message }
-
-func bad(format string, args ...any) *apiError {
-	return &apiError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
-}
-
-func fail(w http.ResponseWriter, e *apiError) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Del("ETag")
-	w.WriteHeader(e.code)
-	body, _ := json.Marshal(map[string]any{"error": map[string]any{"code": e.code, "message": e.message}}) // cannot fail
-	_, _ = w.Write(append(body, '\n'))
+func bad(format string, args ...any) *httperr.Error {
+	return httperr.New(http.StatusBadRequest, format, args...)
 }
 
 // head sets the headers that every answer has.
@@ -78,22 +61,15 @@ func (s *Service) head(w http.ResponseWriter) {
 	h.Set("X-Epoch-Id", st.Epoch)
 }
 
-func (s *Service) symbol(text string) (Symbol, *apiError) {
+func (s *Service) symbol(text string) (Symbol, *httperr.Error) {
 	if text == "" {
 		return Symbol{}, bad("symbol: name one, as symbol=SPY")
 	}
 	sym, ok := s.opts.Catalog.Lookup(text)
 	if !ok {
-		return Symbol{}, &apiError{http.StatusNotFound, fmt.Sprintf("symbol: this stream does not carry %q", clip(text))}
+		return Symbol{}, httperr.New(http.StatusNotFound, "symbol: this stream does not carry %q", httperr.Clip(text))
 	}
 	return sym, nil
-}
-
-func clip(s string) string {
-	if len(s) > 40 {
-		return s[:40] + "…"
-	}
-	return s
 }
 
 // maxTime is the last millisecond that is understood: the end of the year 9999.
@@ -106,7 +82,7 @@ type historyQuery struct {
 	csv    bool
 }
 
-func (s *Service) parseHistory(r *http.Request) (*historyQuery, *apiError) {
+func (s *Service) parseHistory(r *http.Request) (*historyQuery, *httperr.Error) {
 	v := r.URL.Query()
 	q := &historyQuery{}
 	sym, err := s.symbol(v.Get("symbol"))
@@ -123,28 +99,28 @@ func (s *Service) parseHistory(r *http.Request) (*historyQuery, *apiError) {
 			names = append(names, t.String())
 		}
 		if perr != nil || !carried {
-			return nil, bad("timeframe: %q is none of those of this stream: %s", clip(text), strings.Join(names, " "))
+			return nil, bad("timeframe: %q is none of those of this stream: %s", httperr.Clip(text), strings.Join(names, " "))
 		}
 		q.Timeframe = tf
 	}
 	if text := v.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > maxLimit {
-			return nil, bad("limit: %q: want a whole number from 1 to %d", clip(text), maxLimit)
+			return nil, bad("limit: %q: want a whole number from 1 to %d", httperr.Clip(text), maxLimit)
 		}
 		q.Limit = n
 	}
 	if text := v.Get("before"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n <= 0 || n > maxTime {
-			return nil, bad("before: %q: want Unix milliseconds", clip(text))
+			return nil, bad("before: %q: want Unix milliseconds", httperr.Clip(text))
 		}
 		q.BeforeMs = n
 	}
 	if text := v.Get("sinceSeq"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n > maxTime/60_000 || n < -maxTime/60_000 {
-			return nil, bad("sinceSeq: %q: want a whole number, the seq of the last bar seen", clip(text))
+			return nil, bad("sinceSeq: %q: want a whole number, the seq of the last bar seen", httperr.Clip(text))
 		}
 		q.AfterSeq, q.HasAfter = n, true
 	}
@@ -163,8 +139,8 @@ func (s *Service) serveHistory(w http.ResponseWriter, r *http.Request) {
 	s.head(w)
 	q, aerr := s.parseHistory(r)
 	if aerr != nil {
-		s.opts.Metrics.Requested(strconv.Itoa(aerr.code))
-		fail(w, aerr)
+		s.opts.Metrics.Requested(strconv.Itoa(aerr.Code))
+		aerr.Write(w)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.opts.Timeout)
@@ -207,7 +183,7 @@ const cursorWait = 5 * time.Second
 func (s *Service) failed(w http.ResponseWriter, err error) {
 	code, result := statusOf(err)
 	s.opts.Metrics.Requested(result)
-	fail(w, &apiError{code, err.Error()})
+	httperr.New(code, "%s", err.Error()).Write(w)
 }
 
 // matches reports whether an If-None-Match names etag; a compressing layer may have weakened it.
@@ -300,20 +276,20 @@ func (s *Service) serveCoverage(w http.ResponseWriter, r *http.Request) {
 	v := r.URL.Query()
 	sym, aerr := s.symbol(v.Get("symbol"))
 	if aerr != nil {
-		fail(w, aerr)
+		aerr.Write(w)
 		return
 	}
 	var at [2]int64
 	for i, name := range [...]string{"from", "to"} {
 		n, err := strconv.ParseInt(v.Get(name), 10, 64)
 		if err != nil || n <= 0 || n > maxTime {
-			fail(w, bad("%s: %q: want Unix milliseconds", name, clip(v.Get(name))))
+			bad("%s: %q: want Unix milliseconds", name, httperr.Clip(v.Get(name))).Write(w)
 			return
 		}
 		at[i] = n
 	}
 	if at[1] <= at[0] || at[1]-at[0] > maxCoverage.Milliseconds() {
-		fail(w, bad("from, to: %d, %d: want from before to and at most %v between them", at[0], at[1], maxCoverage))
+		bad("from, to: %d, %d: want from before to and at most %v between them", at[0], at[1], maxCoverage).Write(w)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.opts.Timeout)
@@ -330,7 +306,7 @@ func (s *Service) serveCoverage(w http.ResponseWriter, r *http.Request) {
 func (s *Service) json(w http.ResponseWriter, v any) {
 	var b bytes.Buffer
 	if err := json.NewEncoder(&b).Encode(v); err != nil {
-		fail(w, &apiError{http.StatusInternalServerError, err.Error()})
+		httperr.New(http.StatusInternalServerError, "%s", err.Error()).Write(w)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
@@ -383,11 +359,11 @@ func (s *Service) serveSubscribe(w http.ResponseWriter, r *http.Request) {
 		Symbol string `json:"symbol"`
 	}
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&body); err != nil {
-		fail(w, bad(`body: want {"symbol":"SPY"}`))
+		bad(`body: want {"symbol":"SPY"}`).Write(w)
 		return
 	}
 	if _, aerr := s.symbol(body.Symbol); aerr != nil {
-		fail(w, aerr)
+		aerr.Write(w)
 		return
 	}
 	s.json(w, map[string]bool{"ok": true, "already": true})

@@ -384,8 +384,8 @@ func FuzzQuery(f *testing.F) {
 		r.URL.RawQuery = query
 		r.Header.Set("Last-Event-ID", lastID)
 		q, err := parseQuery(r, set)
-		if err != nil && (err.message == "" || err.code < 400) {
-			t.Errorf("%q: %d %q", query, err.code, err.message)
+		if err != nil && (err.Message == "" || err.Code < 400) {
+			t.Errorf("%q: %d %q", query, err.Code, err.Message)
 		}
 		if err == nil && (len(q.symbols) == 0 || len(q.symbols) > 2 || len(q.timeframes) == 0 || q.seed > maxSeed) {
 			t.Errorf("%q: %+v", query, q)
