@@ -20,7 +20,8 @@ import (
 	"github.com/marketstream/marketstream/streamer/ring"
 )
 
-// Handler serves everything under /api/, compressed where the client accepts it.
+// Handler serves everything under /api/, compressed where the client accepts it. A client that
+// does not read its answer loses it.
 func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/history", s.serveHistory)
@@ -28,8 +29,8 @@ func (s *Service) Handler() http.Handler {
 	mux.HandleFunc("GET /api/symbols", s.serveSymbols)
 	mux.HandleFunc("GET /api/market/status", s.serveStatus)
 	mux.HandleFunc("POST /api/symbols/subscribe", s.serveSubscribe)
-	for path, want := range map[string]string{"/api/history": "GET", "/api/coverage": "GET", "/api/symbols": "GET",
-		"/api/market/status": "GET", "/api/symbols/subscribe": "POST"} {
+	for path, want := range map[string]string{"/api/history": "GET, HEAD", "/api/coverage": "GET, HEAD", "/api/symbols": "GET, HEAD",
+		"/api/market/status": "GET, HEAD", "/api/symbols/subscribe": "POST"} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", want)
 			httperr.New(http.StatusMethodNotAllowed, "method %s: want %s", r.Method, want).Write(w)
@@ -40,9 +41,9 @@ func (s *Service) Handler() http.Handler {
 	})
 	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.EnableZstd(true), gzhttp.KeepAcceptRanges(), gzhttp.SuffixETag(compressed))
 	if err != nil {
-		return mux // its options are constants
+		return s.patient(mux) // its options are constants
 	}
-	return wrap(mux)
+	return s.patient(wrap(mux))
 }
 
 // compressed ends the ETag of a compressed page: its bytes are others (RFC 9110, 8.8.3).
@@ -165,7 +166,7 @@ func (s *Service) serveHistory(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Market-Cursor", position.String())
 	h.Set("ETag", a.etag)
 	h.Set("Cache-Control", "no-cache")
-	h.Set("Vary", "Accept, Accept-Encoding")
+	h.Add("Vary", "Accept") // others have added what they vary by
 	if matches(r.Header.Get("If-None-Match"), a.etag) {
 		s.opts.Metrics.Requested("not_modified")
 		w.WriteHeader(http.StatusNotModified)
@@ -216,12 +217,17 @@ type answer struct {
 // answer returns the page of a query, encoded once for a version of its ring.
 func (s *Service) answer(ctx context.Context, q *historyQuery) (*answer, string, error) {
 	key := textKey{q.Symbol.Number, q.Timeframe, q.Query, q.csv}
-	if a, ok := s.texts.get(key); ok && a.version == s.opts.Rings.Version(q.Symbol.Number, q.Timeframe) {
-		return a, "cache", nil
+	have, ok := s.texts.get(key)
+	r := q.Request
+	if ok {
+		r.Unless = have.version
 	}
-	res, err := s.collect(ctx, q.Request)
+	res, err := s.collect(ctx, r)
 	if err != nil {
 		return nil, "", err
+	}
+	if ok && res.version == have.version {
+		return have, "cache", nil
 	}
 	a := &answer{version: res.version, kind: "application/json"}
 	if q.csv {
@@ -231,7 +237,7 @@ func (s *Service) answer(ctx context.Context, q *historyQuery) (*answer, string,
 		a.body = encodeJSON(res.bars, q.Symbol.Name)
 	}
 	a.etag = fmt.Sprintf("\"%016x\"", xxhash.Sum64(a.body))
-	if res.from == "ring" { // what came from elsewhere may change without the ring
+	if !res.others { // what others have may change without the ring
 		s.texts.put(key, a, len(a.body)+128, time.Time{})
 	}
 	return a, res.from, nil
@@ -312,40 +318,6 @@ func (s *Service) json(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = w.Write(b.Bytes())
-}
-
-// symbolInfo is a carried symbol as /api/symbols shows it; prices are absent before its first bar.
-type symbolInfo struct {
-	Symbol      string      `json:"symbol"`
-	Description string      `json:"description"`
-	PriceScale  int         `json:"priceScale"`
-	Timezone    string      `json:"timezone"`
-	Session     string      `json:"session"`
-	LastClose   json.Number `json:"lastClose,omitempty"`
-	PrevClose   json.Number `json:"prevClose,omitempty"`
-	From        int64       `json:"from,omitempty"`
-}
-
-func (s *Service) serveSymbols(w http.ResponseWriter, _ *http.Request) {
-	s.head(w)
-	session := s.opts.Catalog.Session()
-	out := []symbolInfo{}
-	for _, sym := range s.opts.Catalog.Symbols() {
-		info := symbolInfo{Symbol: sym.Name, Description: sym.Name, Timezone: session.Calendar.Location().String(), Session: session.Hours.String()}
-		info.From, _, _ = s.coverage.known(sym.Number)
-		bars, _ := s.opts.Rings.Read(sym.Number, market.M1, ring.Query{Limit: 1}, nil)
-		if len(bars) == 1 {
-			b := &bars[0]
-			info.PriceScale = int(b.PriceScale)
-			info.LastClose = json.Number(market.AppendDecimal(nil, b.Close, b.PriceScale))
-			today, _ := session.Period(market.D1, b.StartMs)
-			if prev, _ := s.opts.Rings.Read(sym.Number, market.M1, ring.Query{Limit: 1, BeforeMs: today}, nil); len(prev) == 1 {
-				info.PrevClose = json.Number(market.AppendDecimal(nil, prev[0].Close, prev[0].PriceScale))
-			}
-		}
-		out = append(out, info)
-	}
-	s.json(w, out)
 }
 
 func (s *Service) serveStatus(w http.ResponseWriter, _ *http.Request) {

@@ -100,6 +100,9 @@ func TestAgainstModel(t *testing.T) {
 		}
 		check := func() {
 			q := Query{Limit: rnd.IntN(700) * rnd.IntN(2)}
+			if rnd.IntN(5) == 0 {
+				q.Limit = 1
+			}
 			if rnd.IntN(2) == 0 {
 				q.BeforeMs = next - 60_000*rnd.Int64N(4000)
 			}
@@ -110,9 +113,13 @@ func TestAgainstModel(t *testing.T) {
 			if d := cmp.Diff(m.read(q), got, cmpopts.EquateEmpty()); d != "" {
 				t.Fatalf("seed %d, capacity %d, %+v:\n%s", seed, m.capacity, q, d)
 			}
-			want := Info{Carried: true, Len: len(m.bars), OldestSeq: market.Seq(m.bars[0].StartMs), Evicted: m.evicted, Version: info.Version}
+			want := Info{Len: len(m.bars), OldestSeq: market.Seq(m.bars[0].StartMs), Evicted: m.evicted, Version: info.Version}
 			if info != want {
 				t.Fatalf("seed %d: %+v, want %+v", seed, info, want)
+			}
+			q.Unless = info.Version
+			if bars, again := set.Read(7, market.M1, q, nil); len(bars) > 0 || again != info {
+				t.Fatalf("seed %d: %d bars of a version that the asker has, %+v", seed, len(bars), again)
 			}
 		}
 		for range 20 {

@@ -146,9 +146,16 @@ func (s *series) evict(capacity int) {
 func (s *series) read(q Query, dst []market.Bar) ([]market.Bar, Info) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	info := Info{Carried: true, Len: s.n, Evicted: s.evicted > 0, Version: s.version}
+	info := Info{Len: s.n, Evicted: s.evicted > 0, Version: s.version}
 	if s.n == 0 {
 		return dst, info
+	}
+	info.OldestSeq = market.Seq(s.oldest())
+	switch {
+	case q.Unless != 0 && q.Unless == s.version:
+		return dst, info
+	case q.Limit == 1 && q.BeforeMs == 0 && !q.HasAfter && s.newest.Flags&market.Void == 0:
+		return append(dst, s.newest), info
 	}
 	if q.BeforeMs == 0 {
 		q.BeforeMs = math.MaxInt64
@@ -175,7 +182,6 @@ func (s *series) read(q Query, dst []market.Bar) ([]market.Bar, Info) {
 			break
 		}
 	}
-	info.OldestSeq = market.Seq(s.oldest())
 	return dst, info
 }
 
