@@ -16,8 +16,8 @@ import (
 
 // ServeHTTP answers GET /stream/market.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet {
-		w.Header().Set("Allow", http.MethodGet)
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
 		h.refuse(w, httperr.New(http.StatusMethodNotAllowed, "method %s: want GET", r.Method))
 		return
 	}
@@ -29,6 +29,9 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	case err != nil:
 		h.refuse(w, err)
+		return
+	case r.Method == http.MethodHead:
+		h.streamHeaders(w.Header())
 		return
 	}
 	if n := h.open.Add(1); n > int64(set.MaxConnections) {
@@ -145,6 +148,7 @@ func takeOver(w http.ResponseWriter, r *http.Request) (conn, <-chan struct{}, er
 			return c, nil, nil
 		}
 	}
+	_ = control.SetWriteDeadline(time.Time{}) // what a server sets for answers that end; a recorder has none
 	w.WriteHeader(http.StatusOK)
 	if err := control.Flush(); err != nil {
 		return nil, nil, err
