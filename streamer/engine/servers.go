@@ -20,12 +20,13 @@ const (
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
 	stopTimeout   = 2 * time.Second
+	answerTimeout = 30 * time.Second
 )
 
-// serve starts both. Neither has a write timeout: streams stay open, and what writes to
-// them has deadlines of its own.
+// serve starts both. Answers have a deadline, which history moves on while a client reads;
+// streams take their connections from the server, and have deadlines of their own.
 func (e *Engine) serve() *servers {
-	s := &servers{public: newServer(e.cors), internal: newServer(e.internalMux())}
+	s := &servers{public: newServer(e.cors, answerTimeout), internal: newServer(e.internalMux(), answerTimeout)}
 	e.cors.next = e.publicMux()
 	run := func(srv *http.Server, l net.Listener, which string) {
 		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -37,8 +38,13 @@ func (e *Engine) serve() *servers {
 	return s
 }
 
-func newServer(h http.Handler) *http.Server {
-	return &http.Server{Handler: h, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10}
+// newServer makes a server whose answers have a time to be made and to be taken.
+func newServer(h http.Handler, answer time.Duration) *http.Server {
+	timed := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answer)) // a connection has one
+		h.ServeHTTP(w, r)
+	})
+	return &http.Server{Handler: timed, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10}
 }
 
 // stop lets requests that are under way end, but not for long.
