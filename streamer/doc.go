@@ -19,6 +19,7 @@
 //   - pods: who is alive and who holds which partition: announcements, leases, tokens.
 //   - ingest: from a feed's entries to both logs, for the partitions that this process holds.
 //   - stream, history: what clients meet. They know neither feed, bars nor NATS.
+//   - httperr: an answer that says what is wrong. Imports nothing of ours.
 //   - metrics, eventsource: names of metrics; a reader of Server-Sent Events.
 //   - engine: wiring. The one package that imports all the others; none imports it.
 //

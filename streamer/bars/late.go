@@ -249,6 +249,7 @@ func (f *Fold) gap(i int32, from, to int64, reason market.GapReason) {
 	f.record(i, market.Gap{FromMs: from, ToMs: to, Reason: reason})
 }
 
+// record is gap with the ids of the trades around it.
 func (f *Fold) record(i int32, g market.Gap) {
 	if f.again {
 		return // the log has it

@@ -23,8 +23,12 @@ func (f *Fold) Restore(c *Close) {
 		g := &c.Gaps[k]
 		if i := f.lookupNumber(g.Symbol); i >= 0 {
 			f.restoreGap(&f.symbols[i], g)
-			if g.Reason == market.GapLateTrade && g.State == market.GapOpen {
+			switch {
+			case g.State != market.GapOpen:
+			case g.Reason == market.GapLateTrade:
 				f.symbols[i].markTooLate(g.FromMs)
+			case g.Reason == market.GapEarlyTrade:
+				f.refusals = append(f.refusals, refusal{g.Symbol, g.FromMs, c.Applied.Source.Offset})
 			}
 		}
 	}

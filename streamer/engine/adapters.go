@@ -43,12 +43,20 @@ func (m historyMetrics) VendorEmpty(symbol, timeframe string) {
 type seeds struct{ rings *ring.Set }
 
 // Bars implements [stream.Seeds].
-func (s seeds) Bars(ctx context.Context, seq uint64, symbol uint32, tf market.Timeframe, q stream.SeedQuery) ([]market.Bar, error) {
+func (s seeds) Bars(ctx context.Context, seq uint64, q stream.SeedQuery, fn func(uint32, []market.Bar) error) error {
 	if err := s.rings.WaitApplied(ctx, seq); err != nil {
-		return nil, err
+		return err
 	}
-	bars, _ := s.rings.Read(symbol, tf, ring.Query{Limit: q.Limit, AfterSeq: q.AfterSeq, HasAfter: q.HasAfter}, nil)
-	return bars, nil
+	var bars []market.Bar
+	for _, symbol := range q.Symbols {
+		for _, tf := range q.Timeframes {
+			bars, _ = s.rings.Read(symbol, tf, ring.Query{Limit: q.Limit, AfterSeq: q.AfterSeq, HasAfter: q.HasAfter}, bars[:0])
+			if err := fn(symbol, bars); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // catalog is what the stream carries, as it is now.

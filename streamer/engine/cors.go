@@ -1,11 +1,12 @@
 package engine
 
 import (
-	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
 	"sync/atomic"
+
+	"github.com/marketstream/marketstream/streamer/httperr"
 )
 
 // exposedHeaders are what a page of another origin may read of an answer.
@@ -45,7 +46,7 @@ func (c *cors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	case !sameHost(origin, r.Host):
-		writeError(w, http.StatusForbidden, "the origin "+origin+" is not one of spec.access.allowedOrigins")
+		httperr.New(http.StatusForbidden, "the origin %s is not one of spec.access.allowedOrigins", httperr.Clip(origin)).Write(w)
 		return
 	}
 	c.next.ServeHTTP(w, r)
@@ -54,12 +55,4 @@ func (c *cors) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func sameHost(origin, host string) bool {
 	u, err := url.Parse(origin)
 	return err == nil && u.Host == host
-}
-
-// writeError answers with the protocol's JSON form of an error.
-func writeError(w http.ResponseWriter, code int, message string) {
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(code)
-	_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]any{"code": code, "message": message}})
 }

@@ -153,19 +153,21 @@ func (v *view) follow(ctx context.Context, rewound func(error)) error {
 	}
 }
 
-// rewind cuts the tail to what the log still has and reads everything again.
+// rewind cuts the tail to what the log still has and reads everything again. By then the log
+// may be longer than it was, with other frames at the same places.
 func (v *view) rewind(ctx context.Context) error {
-	b, err := v.reader.Log.Bounds(ctx)
+	kept, err := v.hub.Common(ctx)
 	if err != nil {
-		return fmt.Errorf("asking for the end of BARS: %w", err)
+		return fmt.Errorf("looking for what is left of BARS: %w", err)
 	}
-	v.hub.Truncate(b.Last)
-	v.rings.Reset()
+	v.rings.Reset() // before streams begin again: they wait for what is left
 	v.history.Reset()
+	v.position.Store(nil)
 	v.mu.Lock()
-	v.applied, v.tail, v.heads = 0, b.Last, ingest.Heads{}
+	v.applied, v.tail, v.heads = 0, kept, ingest.Heads{}
 	v.stones = [market.Partitions][]milestone{}
 	v.mu.Unlock()
+	v.hub.Truncate(kept)
 	return v.load(ctx)
 }
 

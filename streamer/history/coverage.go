@@ -1,7 +1,9 @@
 package history
 
 import (
+	"cmp"
 	"slices"
+	"sort"
 	"sync"
 
 	"github.com/marketstream/marketstream/streamer/logs"
@@ -23,8 +25,20 @@ type Coverage struct {
 }
 
 type covered struct {
-	since int64 // ms from which on it is observed
-	gaps  []market.Gap
+	since   int64 // ms from which on it is observed
+	removed int64 // ms from which on it is not: it is carried no more; 0: it is
+	gaps    []market.Gap
+}
+
+// stretches are stretches of time, by their beginnings, without two that touch.
+type stretches []stretch
+
+type stretch struct{ from, to int64 }
+
+// touch reports whether any of them lies in [from, to), if only in part.
+func (s stretches) touch(from, to int64) bool {
+	at := sort.Search(len(s), func(i int) bool { return s[i].to > from })
+	return at < len(s) && s[at].from < to
 }
 
 func newCoverage() *Coverage {
@@ -56,8 +70,12 @@ func (c *Coverage) Apply(f *logs.Frame, number func(string) uint32) {
 		for _, s := range f.Shape.Symbols {
 			n := number(s.Name)
 			c.partition[n] = f.Partition
-			if c.symbols[n] == nil {
+			switch known := c.symbols[n]; {
+			case known == nil:
 				c.symbols[n] = &covered{since: s.SinceMs}
+			case known.removed != 0: // it was away, and is back
+				known.add(market.Gap{FromMs: known.removed, ToMs: s.SinceMs, State: market.GapUnrepairable})
+				known.removed = 0
 			}
 		}
 	}
@@ -77,27 +95,56 @@ func (c *Coverage) Apply(f *logs.Frame, number func(string) uint32) {
 		if s == nil {
 			continue
 		}
-		if g.State == market.GapOpen || g.State == market.GapUnrepairable {
-			s.gaps = append(s.gaps, g)
-		} else {
+		switch g.State {
+		case market.GapOpen, market.GapUnrepairable:
+			s.add(g)
+		case market.GapRepaired:
 			s.gaps = slices.DeleteFunc(s.gaps, func(x market.Gap) bool { return x.FromMs >= g.FromMs && x.ToMs <= g.ToMs })
-		}
-		if n := len(s.gaps) - maxGaps; n > 0 {
-			s.since = max(s.since, s.gaps[n-1].ToMs)
-			s.gaps = slices.Delete(s.gaps, 0, n)
+		case market.GapRemoved:
+			s.removed = g.FromMs
 		}
 	}
 }
 
-// known returns the stretch in which a symbol is observed, and the gaps in it.
-func (c *Coverage) known(symbol uint32) (from, to int64, gaps []market.Gap) {
+// add adds a gap; the oldest goes where there are too many.
+func (s *covered) add(g market.Gap) {
+	s.gaps = append(s.gaps, g)
+	if n := len(s.gaps) - maxGaps; n > 0 {
+		s.since = max(s.since, s.gaps[n-1].ToMs)
+		s.gaps = slices.Delete(s.gaps, 0, n)
+	}
+}
+
+// known returns the stretch in which a symbol is observed, and what is unknown in it.
+func (c *Coverage) known(symbol uint32) (from, to int64, unknown stretches) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	s := c.symbols[symbol]
 	if s == nil {
 		return 0, 0, nil
 	}
-	return s.since, c.watermark[c.partition[symbol]], slices.Clone(s.gaps)
+	to = c.watermark[c.partition[symbol]]
+	if s.removed != 0 {
+		to = min(to, s.removed)
+	}
+	for _, g := range s.gaps {
+		unknown = append(unknown, stretch{g.FromMs, g.ToMs})
+	}
+	return s.since, to, unknown.merged()
+}
+
+// merged sorts stretches and makes one of those that touch.
+func (s stretches) merged() stretches {
+	slices.SortFunc(s, func(a, b stretch) int { return cmp.Compare(a.from, b.from) })
+	out := s[:0]
+	for _, x := range s {
+		if n := len(out); n > 0 && x.from <= out[n-1].to {
+			out[n-1].to = max(out[n-1].to, x.to)
+		} else {
+			out = append(out, x)
+		}
+	}
+	return out
 }
 
 // Span is a stretch [FromMs, ToMs) of one state: traded, empty (known to have no trade) or
@@ -108,23 +155,25 @@ type Span struct {
 	State  string `json:"state"`
 }
 
-// spans cuts [from, to) into spans; bars are the symbol's 1m bars in it.
+// spans cuts [from, to) into spans; bars are the symbol's 1m bars in it, oldest first.
 func (c *Coverage) spans(symbol uint32, from, to int64, bars []market.Bar) []Span {
-	since, until, gaps := c.known(symbol)
-	traded := make(map[int64]bool, len(bars))
-	for i := range bars {
-		traded[bars[i].StartMs] = true
-	}
+	since, until, unknown := c.known(symbol)
 	out := []Span{}
 	for at := from; at < to; {
 		minute := market.Seq(at) * 60_000
 		end := min(to, minute+60_000)
+		for len(unknown) > 0 && unknown[0].to <= minute {
+			unknown = unknown[1:]
+		}
+		for len(bars) > 0 && bars[0].StartMs < minute {
+			bars = bars[1:]
+		}
 		state := "empty"
 		switch {
-		case slices.ContainsFunc(gaps, func(g market.Gap) bool { return g.FromMs < minute+60_000 && g.ToMs > minute }),
+		case len(unknown) > 0 && unknown[0].from < minute+60_000,
 			since == 0, minute+60_000 <= since, minute+60_000 > until:
 			state = "unknown"
-		case traded[minute]:
+		case len(bars) > 0 && bars[0].StartMs == minute:
 			state = "traded"
 		}
 		if n := len(out); n > 0 && out[n-1].State == state {

@@ -32,6 +32,7 @@ type vendor struct {
 	fault func(n int) error // of the n-th request
 	delay chan struct{}     // requests wait until it is closed
 	total atomic.Int64
+	empty bool
 }
 
 // Records implements Upstream: one trade a minute, but none on the second day of a week.
@@ -54,7 +55,7 @@ func (v *vendor) Records(ctx context.Context, symbol string, from, to int64) ([]
 		}
 	}
 	var out []market.Record
-	if from/86_400_000%7 == 1 {
+	if v.empty || from/86_400_000%7 == 1 {
 		return nil, nil
 	}
 	for at := from; at < to && at < t0; at += 60_000 {
@@ -83,6 +84,10 @@ type world struct {
 	frames []*logs.Frame
 	counts sync.Map
 	seq    atomic.Uint64
+
+	reading atomic.Int64  // scans under way
+	hold    chan struct{} // scans wait until it is closed
+	alone   bool          // there is no vendor
 }
 
 var tfs = []market.Timeframe{market.M1, market.M5, market.M15, market.H1, market.D1}
@@ -91,7 +96,7 @@ func newWorld(t *testing.T, capacity int) *world {
 	t.Helper()
 	w := &world{t: t, vendor: &vendor{asked: map[string]int{}}, rings: ring.NewSet(capacity)}
 	w.rings.Carry([]uint32{0}, tfs)
-	w.Service = New(Options{Rings: w.rings, Frames: w, Upstream: w.vendor, Catalog: w, Metrics: w, Log: logr.Discard(), Timeout: 5 * time.Second,
+	w.Service = New(Options{Rings: w.rings, Frames: w, Upstream: w.vendor, Catalog: w, Metrics: w, Log: logr.Discard(), Timeout: time.Minute,
 		Position: func() logs.Cursor { return logs.Cursor{Epoch: "e", Seq: w.seq.Load()} }})
 	w.server = httptest.NewServer(w.Handler())
 	t.Cleanup(w.server.Close)
@@ -130,14 +135,27 @@ func (w *world) apply(f *logs.Frame) {
 	w.frames = append(w.frames, f)
 	for i := range f.Records {
 		if b, ok := f.Records[i].Bar(); ok {
-			w.rings.Apply(0, &b)
+			w.rings.Apply(f.Records[i].Symbol, &b)
 		}
 	}
 	w.Coverage().Apply(f, func(string) uint32 { return 0 })
 	w.rings.SetApplied(w.seq.Add(1))
 }
 
-func (w *world) Frames(_ context.Context, _ uint64, fn func(uint64, *logs.Frame) error) error {
+func (w *world) Frames(ctx context.Context, _ uint64, fn func(uint64, *logs.Frame) error) error {
+	w.count("scans")
+	if n := w.reading.Add(1); n > 1 {
+		w.count("scans side by side")
+	}
+	defer w.reading.Add(-1)
+	if w.hold != nil {
+		select {
+		case <-w.hold:
+		case <-ctx.Done():
+			w.count("scans given up")
+			return ctx.Err()
+		}
+	}
 	for i, f := range w.frames {
 		if err := fn(uint64(i+1), f); err != nil {
 			return err
@@ -158,7 +176,7 @@ func (w *world) Session() market.Session {
 	return market.Session{Calendar: cal}
 }
 func (w *world) Status() Status        { return Status{Source: "test", Session: "rth", Epoch: "e"} }
-func (w *world) UpstreamEnabled() bool { return true }
+func (w *world) UpstreamEnabled() bool { return !w.alone }
 func (w *world) count(name string) {
 	n, _ := w.counts.LoadOrStore(name, new(atomic.Int64))
 	n.(*atomic.Int64).Add(1)
@@ -524,7 +542,7 @@ func FuzzHistoryQuery(f *testing.F) {
 		r := httptest.NewRequest(http.MethodGet, "/api/history", nil)
 		r.URL.RawQuery = query
 		q, err := s.parseHistory(r)
-		if err != nil && (err.code < 400 || err.message == "") {
+		if err != nil && (err.Code < 400 || err.Message == "") {
 			t.Errorf("%q: %+v", query, err)
 		}
 		if err == nil && (q.Limit < 1 || q.Limit > maxLimit || !q.Timeframe.Valid()) {

@@ -14,12 +14,14 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/gzhttp"
 
+	"github.com/marketstream/marketstream/streamer/httperr"
 	"github.com/marketstream/marketstream/streamer/logs"
 	"github.com/marketstream/marketstream/streamer/market"
 	"github.com/marketstream/marketstream/streamer/ring"
 )
 
-// Handler serves everything under /api/, compressed where the client accepts it.
+// Handler serves everything under /api/, compressed where the client accepts it. A client that
+// does not read its answer loses it.
 func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/history", s.serveHistory)
@@ -27,46 +29,28 @@ func (s *Service) Handler() http.Handler {
 	mux.HandleFunc("GET /api/symbols", s.serveSymbols)
 	mux.HandleFunc("GET /api/market/status", s.serveStatus)
 	mux.HandleFunc("POST /api/symbols/subscribe", s.serveSubscribe)
-	for path, want := range map[string]string{"/api/history": "GET", "/api/coverage": "GET", "/api/symbols": "GET",
-		"/api/market/status": "GET", "/api/symbols/subscribe": "POST"} {
+	for path, want := range map[string]string{"/api/history": "GET, HEAD", "/api/coverage": "GET, HEAD", "/api/symbols": "GET, HEAD",
+		"/api/market/status": "GET, HEAD", "/api/symbols/subscribe": "POST"} {
 		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", want)
-			fail(w, &apiError{http.StatusMethodNotAllowed, "method " + r.Method + ": want " + want})
+			httperr.New(http.StatusMethodNotAllowed, "method %s: want %s", r.Method, want).Write(w)
 		})
 	}
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, &apiError{http.StatusNotFound, "there is nothing at " + r.URL.Path})
+		httperr.New(http.StatusNotFound, "there is nothing at %s", httperr.Clip(r.URL.Path)).Write(w)
 	})
 	wrap, err := gzhttp.NewWrapper(gzhttp.MinSize(1024), gzhttp.EnableZstd(true), gzhttp.KeepAcceptRanges(), gzhttp.SuffixETag(compressed))
 	if err != nil {
-		return mux // its options are constants
+		return s.patient(mux) // its options are constants
 	}
-	return wrap(mux)
+	return s.patient(wrap(mux))
 }
 
 // compressed ends the ETag of a compressed page: its bytes are others (RFC 9110, 8.8.3).
 const compressed = "-z"
 
-// apiError is an answer that says what is wrong.
-type apiError struct {
-	code    int
-	message string
-}
-
-func (e *apiError) Error() string { return e.message }
-
-func bad(format string, args ...any) *apiError {
-	return &apiError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
-}
-
-func fail(w http.ResponseWriter, e *apiError) {
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Del("ETag")
-	w.WriteHeader(e.code)
-	body, _ := json.Marshal(map[string]any{"error": map[string]any{"code": e.code, "message": e.message}}) // cannot fail
-	_, _ = w.Write(append(body, '\n'))
+func bad(format string, args ...any) *httperr.Error {
+	return httperr.New(http.StatusBadRequest, format, args...)
 }
 
 // head sets the headers that every answer has.
@@ -78,22 +62,15 @@ func (s *Service) head(w http.ResponseWriter) {
 	h.Set("X-Epoch-Id", st.Epoch)
 }
 
-func (s *Service) symbol(text string) (Symbol, *apiError) {
+func (s *Service) symbol(text string) (Symbol, *httperr.Error) {
 	if text == "" {
 		return Symbol{}, bad("symbol: name one, as symbol=SPY")
 	}
 	sym, ok := s.opts.Catalog.Lookup(text)
 	if !ok {
-		return Symbol{}, &apiError{http.StatusNotFound, fmt.Sprintf("symbol: this stream does not carry %q", clip(text))}
+		return Symbol{}, httperr.New(http.StatusNotFound, "symbol: this stream does not carry %q", httperr.Clip(text))
 	}
 	return sym, nil
-}
-
-func clip(s string) string {
-	if len(s) > 40 {
-		return s[:40] + "…"
-	}
-	return s
 }
 
 // maxTime is the last millisecond that is understood: the end of the year 9999.
@@ -106,7 +83,7 @@ type historyQuery struct {
 	csv    bool
 }
 
-func (s *Service) parseHistory(r *http.Request) (*historyQuery, *apiError) {
+func (s *Service) parseHistory(r *http.Request) (*historyQuery, *httperr.Error) {
 	v := r.URL.Query()
 	q := &historyQuery{}
 	sym, err := s.symbol(v.Get("symbol"))
@@ -123,28 +100,28 @@ func (s *Service) parseHistory(r *http.Request) (*historyQuery, *apiError) {
 			names = append(names, t.String())
 		}
 		if perr != nil || !carried {
-			return nil, bad("timeframe: %q is none of those of this stream: %s", clip(text), strings.Join(names, " "))
+			return nil, bad("timeframe: %q is none of those of this stream: %s", httperr.Clip(text), strings.Join(names, " "))
 		}
 		q.Timeframe = tf
 	}
 	if text := v.Get("limit"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > maxLimit {
-			return nil, bad("limit: %q: want a whole number from 1 to %d", clip(text), maxLimit)
+			return nil, bad("limit: %q: want a whole number from 1 to %d", httperr.Clip(text), maxLimit)
 		}
 		q.Limit = n
 	}
 	if text := v.Get("before"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n <= 0 || n > maxTime {
-			return nil, bad("before: %q: want Unix milliseconds", clip(text))
+			return nil, bad("before: %q: want Unix milliseconds", httperr.Clip(text))
 		}
 		q.BeforeMs = n
 	}
 	if text := v.Get("sinceSeq"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n > maxTime/60_000 || n < -maxTime/60_000 {
-			return nil, bad("sinceSeq: %q: want a whole number, the seq of the last bar seen", clip(text))
+			return nil, bad("sinceSeq: %q: want a whole number, the seq of the last bar seen", httperr.Clip(text))
 		}
 		q.AfterSeq, q.HasAfter = n, true
 	}
@@ -163,8 +140,8 @@ func (s *Service) serveHistory(w http.ResponseWriter, r *http.Request) {
 	s.head(w)
 	q, aerr := s.parseHistory(r)
 	if aerr != nil {
-		s.opts.Metrics.Requested(strconv.Itoa(aerr.code))
-		fail(w, aerr)
+		s.opts.Metrics.Requested(strconv.Itoa(aerr.Code))
+		aerr.Write(w)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.opts.Timeout)
@@ -189,7 +166,7 @@ func (s *Service) serveHistory(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Market-Cursor", position.String())
 	h.Set("ETag", a.etag)
 	h.Set("Cache-Control", "no-cache")
-	h.Set("Vary", "Accept, Accept-Encoding")
+	h.Add("Vary", "Accept") // others have added what they vary by
 	if matches(r.Header.Get("If-None-Match"), a.etag) {
 		s.opts.Metrics.Requested("not_modified")
 		w.WriteHeader(http.StatusNotModified)
@@ -207,7 +184,7 @@ const cursorWait = 5 * time.Second
 func (s *Service) failed(w http.ResponseWriter, err error) {
 	code, result := statusOf(err)
 	s.opts.Metrics.Requested(result)
-	fail(w, &apiError{code, err.Error()})
+	httperr.New(code, "%s", err.Error()).Write(w)
 }
 
 // matches reports whether an If-None-Match names etag; a compressing layer may have weakened it.
@@ -240,12 +217,17 @@ type answer struct {
 // answer returns the page of a query, encoded once for a version of its ring.
 func (s *Service) answer(ctx context.Context, q *historyQuery) (*answer, string, error) {
 	key := textKey{q.Symbol.Number, q.Timeframe, q.Query, q.csv}
-	if a, ok := s.texts.get(key); ok && a.version == s.opts.Rings.Version(q.Symbol.Number, q.Timeframe) {
-		return a, "cache", nil
+	have, ok := s.texts.get(key)
+	r := q.Request
+	if ok {
+		r.Unless = have.version
 	}
-	res, err := s.collect(ctx, q.Request)
+	res, err := s.collect(ctx, r)
 	if err != nil {
 		return nil, "", err
+	}
+	if ok && res.version == have.version {
+		return have, "cache", nil
 	}
 	a := &answer{version: res.version, kind: "application/json"}
 	if q.csv {
@@ -255,7 +237,7 @@ func (s *Service) answer(ctx context.Context, q *historyQuery) (*answer, string,
 		a.body = encodeJSON(res.bars, q.Symbol.Name)
 	}
 	a.etag = fmt.Sprintf("\"%016x\"", xxhash.Sum64(a.body))
-	if res.from == "ring" { // what came from elsewhere may change without the ring
+	if !res.others { // what others have may change without the ring
 		s.texts.put(key, a, len(a.body)+128, time.Time{})
 	}
 	return a, res.from, nil
@@ -300,20 +282,20 @@ func (s *Service) serveCoverage(w http.ResponseWriter, r *http.Request) {
 	v := r.URL.Query()
 	sym, aerr := s.symbol(v.Get("symbol"))
 	if aerr != nil {
-		fail(w, aerr)
+		aerr.Write(w)
 		return
 	}
 	var at [2]int64
 	for i, name := range [...]string{"from", "to"} {
 		n, err := strconv.ParseInt(v.Get(name), 10, 64)
 		if err != nil || n <= 0 || n > maxTime {
-			fail(w, bad("%s: %q: want Unix milliseconds", name, clip(v.Get(name))))
+			bad("%s: %q: want Unix milliseconds", name, httperr.Clip(v.Get(name))).Write(w)
 			return
 		}
 		at[i] = n
 	}
 	if at[1] <= at[0] || at[1]-at[0] > maxCoverage.Milliseconds() {
-		fail(w, bad("from, to: %d, %d: want from before to and at most %v between them", at[0], at[1], maxCoverage))
+		bad("from, to: %d, %d: want from before to and at most %v between them", at[0], at[1], maxCoverage).Write(w)
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.opts.Timeout)
@@ -330,46 +312,12 @@ func (s *Service) serveCoverage(w http.ResponseWriter, r *http.Request) {
 func (s *Service) json(w http.ResponseWriter, v any) {
 	var b bytes.Buffer
 	if err := json.NewEncoder(&b).Encode(v); err != nil {
-		fail(w, &apiError{http.StatusInternalServerError, err.Error()})
+		httperr.New(http.StatusInternalServerError, "%s", err.Error()).Write(w)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	_, _ = w.Write(b.Bytes())
-}
-
-// symbolInfo is a carried symbol as /api/symbols shows it; prices are absent before its first bar.
-type symbolInfo struct {
-	Symbol      string      `json:"symbol"`
-	Description string      `json:"description"`
-	PriceScale  int         `json:"priceScale"`
-	Timezone    string      `json:"timezone"`
-	Session     string      `json:"session"`
-	LastClose   json.Number `json:"lastClose,omitempty"`
-	PrevClose   json.Number `json:"prevClose,omitempty"`
-	From        int64       `json:"from,omitempty"`
-}
-
-func (s *Service) serveSymbols(w http.ResponseWriter, _ *http.Request) {
-	s.head(w)
-	session := s.opts.Catalog.Session()
-	out := []symbolInfo{}
-	for _, sym := range s.opts.Catalog.Symbols() {
-		info := symbolInfo{Symbol: sym.Name, Description: sym.Name, Timezone: session.Calendar.Location().String(), Session: session.Hours.String()}
-		info.From, _, _ = s.coverage.known(sym.Number)
-		bars, _ := s.opts.Rings.Read(sym.Number, market.M1, ring.Query{Limit: 1}, nil)
-		if len(bars) == 1 {
-			b := &bars[0]
-			info.PriceScale = int(b.PriceScale)
-			info.LastClose = json.Number(market.AppendDecimal(nil, b.Close, b.PriceScale))
-			today, _ := session.Period(market.D1, b.StartMs)
-			if prev, _ := s.opts.Rings.Read(sym.Number, market.M1, ring.Query{Limit: 1, BeforeMs: today}, nil); len(prev) == 1 {
-				info.PrevClose = json.Number(market.AppendDecimal(nil, prev[0].Close, prev[0].PriceScale))
-			}
-		}
-		out = append(out, info)
-	}
-	s.json(w, out)
 }
 
 func (s *Service) serveStatus(w http.ResponseWriter, _ *http.Request) {
@@ -383,11 +331,11 @@ func (s *Service) serveSubscribe(w http.ResponseWriter, r *http.Request) {
 		Symbol string `json:"symbol"`
 	}
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&body); err != nil {
-		fail(w, bad(`body: want {"symbol":"SPY"}`))
+		bad(`body: want {"symbol":"SPY"}`).Write(w)
 		return
 	}
 	if _, aerr := s.symbol(body.Symbol); aerr != nil {
-		fail(w, aerr)
+		aerr.Write(w)
 		return
 	}
 	s.json(w, map[string]bool{"ok": true, "already": true})

@@ -27,6 +27,16 @@ type Frames interface {
 	Frames(ctx context.Context, from uint64, fn func(seq uint64, f *logs.Frame) error) error
 }
 
+// Rings have the newest closed bars, in this process or in another. Their methods may be called
+// at the same time.
+type Rings interface {
+	// Answer answers asks, in their order, once everything up to seq of BARS is in the rings that
+	// they are about.
+	Answer(ctx context.Context, seq uint64, asks []ring.Ask) ([]ring.Answer, error)
+	// WaitApplied waits until everything up to seq of BARS is applied in this process.
+	WaitApplied(ctx context.Context, seq uint64) error
+}
+
 // Status is how the feed and the market are.
 type Status struct {
 	Source      string `json:"source"`
@@ -63,20 +73,25 @@ type Metrics interface {
 
 // Options are what a service is made with.
 type Options struct {
-	Rings    *ring.Set
+	Rings    Rings
 	Frames   Frames
 	Upstream Upstream // nil: none
 	Catalog  Catalog
-	// Position is the newest position in BARS that the rings have applied.
+	// Position is the newest position in BARS that is applied in this process.
 	Position func() logs.Cursor
 	Metrics  Metrics
 	Log      logr.Logger
 	// Timeout bounds a request; 0: 20 s.
 	Timeout time.Duration
+	// WriteTimeout is how long a client may take nothing of its answer; 0: 30 s.
+	WriteTimeout time.Duration
 }
 
 const (
-	defaultTimeout = 20 * time.Second
+	defaultTimeout  = 20 * time.Second
+	defaultPatience = 30 * time.Second
+	// longestAnswer is how long the answer to one request may take to be written.
+	longestAnswer  = 5 * time.Minute
 	defaultLimit   = 1000
 	maxLimit       = 50_000
 	pageCacheBytes = 64 << 20
@@ -85,6 +100,10 @@ const (
 	maxPages = 64
 	// emptyFor is how long it is remembered that the vendor has nothing.
 	emptyFor = time.Minute
+	// loggedFor is how long it is remembered what BARS holds of a symbol.
+	loggedFor = time.Minute
+	// scanSymbols is how many symbols share a reading of BARS at most.
+	scanSymbols = 16
 	// maxCoverage is the longest stretch that coverage is given for.
 	maxCoverage = 31 * 24 * time.Hour
 )

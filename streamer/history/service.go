@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 
-	"github.com/marketstream/marketstream/streamer/logs"
 	"github.com/marketstream/marketstream/streamer/market"
 	"github.com/marketstream/marketstream/streamer/ring"
 )
@@ -21,9 +21,12 @@ type Service struct {
 	opts     Options
 	coverage *Coverage
 	pages    *cache[pageKey, []market.Record] // the vendor's days
-	logged   *cache[logKey, []market.Record]  // what BARS holds of a symbol
+	scanner  *scanner
+	logged   *cache[uint32, *logged] // what BARS holds of a symbol
 	texts    *cache[textKey, *answer]
 	flights  singleflight.Group
+	closes   map[uint32]closes // of the flight "symbols"
+	resets   atomic.Uint64
 }
 
 // New makes a service.
@@ -31,10 +34,15 @@ func New(opts Options) *Service {
 	if opts.Timeout == 0 {
 		opts.Timeout = defaultTimeout
 	}
-	return &Service{opts: opts, coverage: newCoverage(),
+	if opts.WriteTimeout == 0 {
+		opts.WriteTimeout = defaultPatience
+	}
+	s := &Service{opts: opts, coverage: newCoverage(),
 		pages:  newCache[pageKey, []market.Record](pageCacheBytes),
-		logged: newCache[logKey, []market.Record](pageCacheBytes),
+		logged: newCache[uint32, *logged](pageCacheBytes),
 		texts:  newCache[textKey, *answer](textCacheBytes)}
+	s.scanner = &scanner{frames: opts.Frames, timeout: opts.Timeout}
+	return s
 }
 
 // Coverage is what is known of which stretch; whoever follows BARS applies frames to it.
@@ -52,6 +60,7 @@ type Request struct {
 type result struct {
 	bars    []market.Bar
 	from    string // ring, log or upstream
+	others  bool   // the log or the vendor was asked, whether or not it had anything
 	version uint64 // of the ring
 }
 
@@ -64,21 +73,29 @@ func (s *Service) Bars(ctx context.Context, r Request) ([]market.Bar, error) {
 
 func (s *Service) collect(ctx context.Context, r Request) (result, error) {
 	r.Oldest = r.HasAfter
-	bars, info := s.opts.Rings.Read(r.Symbol.Number, r.Timeframe, r.Query, nil)
-	res := result{bars: bars, from: "ring", version: info.Version}
-	if !s.wantsOlder(&r, &res, info) {
+	answers, err := s.opts.Rings.Answer(ctx, s.opts.Position().Seq, []ring.Ask{
+		{Symbol: r.Symbol.Number, Timeframe: r.Timeframe, Query: r.Query},
+		{Symbol: r.Symbol.Number, Timeframe: market.M1, Query: ring.Query{Limit: 1}}})
+	if err != nil {
+		return result{}, fmt.Errorf("reading the ring of %s: %w", r.Symbol.Name, err)
+	}
+	own, minutes := answers[0], answers[1].Info
+	res := result{bars: own.Bars, from: "ring", version: own.Version}
+	if r.Unless != 0 && r.Unless == own.Version || !s.wantsOlder(&r, &res, own.Info) {
 		return res, nil
 	}
-	older, err := s.fromLog(ctx, r, info)
+	reaches, err := s.addLogged(ctx, &r, &res, own.Info, minutes)
 	if err != nil {
 		return res, err
 	}
-	res.add(older, "log", &r)
-	if r.hereOnly || r.Limit > 0 && len(res.bars) >= r.Limit && !r.HasAfter || s.opts.Upstream == nil || !s.opts.Catalog.UpstreamEnabled() {
+	if r.hereOnly || reaches || r.Limit > 0 && len(res.bars) >= r.Limit && !r.HasAfter || s.opts.Upstream == nil || !s.opts.Catalog.UpstreamEnabled() {
 		return res, nil
 	}
-	older, err = s.fromUpstream(ctx, r, res.oldest(r.BeforeMs), r.Limit-len(res.bars))
-	if err != nil && len(older)+len(res.bars) > 0 && ctx.Err() == nil {
+	res.others = true
+	older, err := s.fromUpstream(ctx, r, res.oldest(r.BeforeMs), r.Limit-len(res.bars))
+	// The newest bars are served all the same. After a seq they are not: what the vendor failed
+	// to give lies between it and them, and the client would go on from their end.
+	if err != nil && !r.HasAfter && len(older)+len(res.bars) > 0 && ctx.Err() == nil {
 		s.opts.Log.Info("the vendor failed; what is here is served", "symbol", r.Symbol.Name, "reason", err.Error())
 		err = nil
 	}
@@ -117,64 +134,6 @@ func (res *result) add(older []market.Bar, from string, r *Request) {
 	}
 }
 
-// logKey names what BARS holds of a symbol before its ring begins.
-type logKey struct {
-	symbol uint32
-	before int64 // start of the oldest bar in the 1m ring
-}
-
-// fromLog returns bars older than the ring's from what BARS holds: rings are filled from it,
-// so there is nothing more unless bars were evicted or the timeframe is new.
-func (s *Service) fromLog(ctx context.Context, r Request, info ring.Info) ([]market.Bar, error) {
-	_, minutes := s.opts.Rings.Read(r.Symbol.Number, market.M1, ring.Query{Limit: 1}, nil)
-	if minutes.Len > 0 && !minutes.Evicted && !info.Evicted && (r.Timeframe == market.M1 || !s.newTimeframe(r, info, minutes)) {
-		return nil, nil
-	}
-	key := logKey{r.Symbol.Number, minutes.OldestSeq}
-	records, ok := s.logged.get(key)
-	if !ok {
-		v, err := s.once(ctx, fmt.Sprint("log ", key), func(ctx context.Context) (any, error) {
-			return s.scan(ctx, r.Symbol.Number)
-		})
-		if err != nil {
-			return nil, err
-		}
-		records = v.([]market.Record)
-		s.logged.put(key, records, 64+220*len(records), time.Now().Add(emptyFor))
-	}
-	_, before, _ := s.coverage.known(r.Symbol.Number) // what ends later is not closed
-	if info.Len > 0 {
-		before = min(before, info.OldestSeq*60_000)
-	}
-	return s.selected(records, r, before), nil
-}
-
-// newTimeframe reports whether 1m bars reach further back than those of the timeframe.
-func (s *Service) newTimeframe(r Request, info, minutes ring.Info) bool {
-	if minutes.Len == 0 {
-		return false
-	}
-	_, end := s.opts.Catalog.Session().Period(r.Timeframe, minutes.OldestSeq*60_000)
-	return info.Len == 0 || info.OldestSeq*60_000 > end
-}
-
-// scan reads all records of a symbol from BARS, the newest revision of each, oldest first.
-func (s *Service) scan(ctx context.Context, symbol uint32) ([]market.Record, error) {
-	byStart := make(map[recordKey]market.Record)
-	err := s.opts.Frames.Frames(ctx, 1, func(_ uint64, f *logs.Frame) error {
-		for i := range f.Records {
-			if r := &f.Records[i]; r.Symbol == symbol {
-				byStart[recordKey{r.Timeframe, r.StartMs}] = *r
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("reading BARS: %w", err)
-	}
-	return sorted(byStart), nil
-}
-
 type recordKey struct {
 	tf    market.Timeframe
 	start int64
@@ -191,9 +150,9 @@ func sorted(byStart map[recordKey]market.Record) []market.Record {
 
 // selected rolls 1m records up and returns the bars that r selects among those that end at
 // or before a time.
-func (s *Service) selected(records []market.Record, r Request, before int64) []market.Bar {
+func (s *Service) selected(records []market.Record, r Request, before int64, unknown stretches) []market.Bar {
 	var out []market.Bar
-	for _, b := range rollUp(records, r.Timeframe, s.opts.Catalog.Session()) {
+	for _, b := range rollUp(records, r.Timeframe, s.opts.Catalog.Session(), unknown) {
 		if b.EndMs <= before && (r.BeforeMs == 0 || b.EndMs <= r.BeforeMs) && (!r.HasAfter || b.Seq() > r.AfterSeq) && b.Flags&market.Void == 0 {
 			out = append(out, b)
 		}
@@ -202,8 +161,9 @@ func (s *Service) selected(records []market.Record, r Request, before int64) []m
 }
 
 // rollUp returns the bars of a timeframe that records, oldest first, hold: those of the
-// timeframe itself, and where there is none, the merge of the 1m records.
-func rollUp(records []market.Record, tf market.Timeframe, session market.Session) []market.Bar {
+// timeframe itself, and where there is none, the merge of the 1m records. A merge of a period
+// that was unknown in part is partial, also where no minute of its records is.
+func rollUp(records []market.Record, tf market.Timeframe, session market.Session, unknown stretches) []market.Bar {
 	made := make(map[int64]*market.Record)
 	for i := range records {
 		if r := &records[i]; r.Timeframe == tf {
@@ -225,6 +185,9 @@ func rollUp(records []market.Record, tf market.Timeframe, session market.Session
 		if start, end := session.Period(tf, r.StartMs); sum.StartMs != start || sum.Timeframe == 0 {
 			flush()
 			sum = market.Record{Timeframe: tf, StartMs: start, EndMs: end}
+			if unknown.touch(start, end) {
+				sum.Flags |= market.Partial
+			}
 		}
 		sum.Flags |= r.Flags & market.Partial
 		if sum.Merge(r) != nil {
@@ -269,7 +232,7 @@ func (s *Service) fromUpstream(ctx context.Context, r Request, before int64, lim
 		if err != nil {
 			return bars, err
 		}
-		bars = append(s.selected(records, r, before), bars...)
+		bars = append(s.selected(records, r, before, nil), bars...)
 		at = start - 1
 	}
 	return bars, nil
@@ -344,6 +307,7 @@ func (s *Service) once(ctx context.Context, key string, fn func(context.Context)
 
 // Reset forgets what was read of BARS: it has lost its end.
 func (s *Service) Reset() {
+	s.resets.Add(1)
 	s.logged.clear()
 	s.texts.clear()
 	s.coverage.Reset()

@@ -24,7 +24,7 @@ type series struct {
 
 	mu      sync.RWMutex
 	chunks  []chunk
-	skip    int // bars of the first chunk that were evicted
+	skip    int // bars of the first chunk that were evicted. Invariant: less than it has
 	n       int // bars that are there
 	newest  market.Bar
 	evicted uint64
@@ -69,10 +69,10 @@ func (s *series) upsert(b *market.Bar) {
 	for at < len(s.chunks)-1 && b.StartMs > s.chunks[at].last {
 		at++
 	}
-	if at == 0 && b.StartMs < s.chunks[0].first && s.evicted > 0 {
-		return // older than all that are kept
-	}
 	bars := s.chunks[at].decode(nil, s.tf)
+	if at == 0 {
+		bars = bars[s.skip:]
+	}
 	i, found := slices.BinarySearchFunc(bars, b.StartMs, func(x market.Bar, start int64) int {
 		switch {
 		case x.StartMs < start:
@@ -87,12 +87,14 @@ func (s *series) upsert(b *market.Bar) {
 		return
 	case found:
 		bars[i] = *b
+	case at == 0 && i == 0 && s.evicted > 0:
+		return // older than all that are kept
 	default:
-		if at == 0 && i < s.skip {
-			return
-		}
 		bars = slices.Insert(bars, i, *b)
 		s.n++
+	}
+	if at == 0 {
+		s.skip = 0 // they are written no more
 	}
 	s.chunks[at] = encodeChunk(bars, s.tf)
 	if len(bars) > 2*chunkBars {
@@ -144,9 +146,16 @@ func (s *series) evict(capacity int) {
 func (s *series) read(q Query, dst []market.Bar) ([]market.Bar, Info) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	info := Info{Carried: true, Len: s.n, Evicted: s.evicted > 0, Version: s.version}
+	info := Info{Len: s.n, Evicted: s.evicted > 0, Version: s.version}
 	if s.n == 0 {
 		return dst, info
+	}
+	info.OldestSeq = market.Seq(s.oldest())
+	switch {
+	case q.Unless != 0 && q.Unless == s.version:
+		return dst, info
+	case q.Limit == 1 && q.BeforeMs == 0 && !q.HasAfter && s.newest.Flags&market.Void == 0:
+		return append(dst, s.newest), info
 	}
 	if q.BeforeMs == 0 {
 		q.BeforeMs = math.MaxInt64
@@ -173,7 +182,6 @@ func (s *series) read(q Query, dst []market.Bar) ([]market.Bar, Info) {
 			break
 		}
 	}
-	info.OldestSeq = market.Seq(s.oldest())
 	return dst, info
 }
 

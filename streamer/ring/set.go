@@ -2,6 +2,7 @@ package ring
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 
@@ -18,15 +19,32 @@ type Query struct {
 	AfterSeq int64
 	HasAfter bool
 	Oldest   bool
+	// Unless is a version that the asker has the answer of: a ring that still has it answers
+	// with its Info alone. 0: none.
+	Unless uint64
 }
 
 // Info says what a read met.
 type Info struct {
-	Carried   bool
 	Len       int
 	OldestSeq int64 // of the oldest bar that is there; 0: none
 	Evicted   bool  // there were older ones
-	Version   uint64
+	// Version rises with every change of the ring and is none of another [Set]'s; 0: it is not
+	// carried or has had no bar.
+	Version uint64
+}
+
+// Ask is a query of one ring.
+type Ask struct {
+	Symbol    uint32
+	Timeframe market.Timeframe
+	Query
+}
+
+// Answer is what a ring has for an [Ask].
+type Answer struct {
+	Bars []market.Bar // oldest first, void ones left out
+	Info
 }
 
 // Set is the rings of all carried symbols and timeframes. Its methods may be called at the
@@ -49,7 +67,9 @@ type key struct {
 
 // NewSet makes a set whose rings keep up to capacity bars each.
 func NewSet(capacity int) *Set {
-	return &Set{series: make(map[key]*series), capacity: max(1, capacity), moved: make(chan struct{})}
+	s := &Set{series: make(map[key]*series), capacity: max(1, capacity), moved: make(chan struct{})}
+	s.version.Store(rand.Uint64() >> 1) // whoever remembers a version may meet another pod's set
+	return s
 }
 
 // Carry makes room for symbols and timeframes, and drops all others.
@@ -103,19 +123,6 @@ func (s *Set) Read(symbol uint32, tf market.Timeframe, q Query, dst []market.Bar
 	return r.read(q, dst)
 }
 
-// Version rises with every change of a ring, and never repeats; 0: it is not carried or has had none.
-func (s *Set) Version(symbol uint32, tf market.Timeframe) uint64 {
-	s.mu.RLock()
-	r := s.series[key{symbol, tf}]
-	s.mu.RUnlock()
-	if r == nil {
-		return 0
-	}
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.version
-}
-
 // SetApplied says that everything up to seq of BARS is applied.
 func (s *Set) SetApplied(seq uint64) {
 	s.appliedMu.Lock()
@@ -123,13 +130,6 @@ func (s *Set) SetApplied(seq uint64) {
 	s.applied = seq
 	close(s.moved)
 	s.moved = make(chan struct{})
-}
-
-// Applied is the place in BARS up to which everything is applied.
-func (s *Set) Applied() uint64 {
-	s.appliedMu.Lock()
-	defer s.appliedMu.Unlock()
-	return s.applied
 }
 
 // WaitApplied waits until everything up to seq is applied.
@@ -147,6 +147,19 @@ func (s *Set) WaitApplied(ctx context.Context, seq uint64) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// Answer answers asks, in their order, once everything up to seq of BARS is applied.
+func (s *Set) Answer(ctx context.Context, seq uint64, asks []Ask) ([]Answer, error) {
+	if err := s.WaitApplied(ctx, seq); err != nil {
+		return nil, err
+	}
+	out := make([]Answer, len(asks))
+	for i := range asks {
+		a := &asks[i]
+		out[i].Bars, out[i].Info = s.Read(a.Symbol, a.Timeframe, a.Query, nil)
+	}
+	return out, nil
 }
 
 // Reset empties every ring.

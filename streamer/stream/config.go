@@ -47,17 +47,22 @@ type Status struct {
 	State, Reason, Session string
 }
 
-// SeedQuery selects bars for the beginning of a stream.
+// SeedQuery selects bars for the beginning of a stream: of each symbol, for each timeframe, the
+// newest Limit of those after AfterSeq.
 type SeedQuery struct {
-	Limit    int
-	AfterSeq int64
-	HasAfter bool
+	Symbols    []uint32
+	Timeframes []market.Timeframe
+	Limit      int
+	AfterSeq   int64
+	HasAfter   bool
 }
 
-// Seeds has closed bars: void ones left out, oldest first.
+// Seeds has closed bars, in this process or in another.
 type Seeds interface {
-	// Bars answers once everything up to seq of BARS is in.
-	Bars(ctx context.Context, seq uint64, symbol uint32, tf market.Timeframe, q SeedQuery) ([]market.Bar, error)
+	// Bars calls fn for each symbol, and for it with each timeframe, in the order of q, once
+	// everything up to seq of BARS is in: void bars left out, oldest first. bars is fn's until it
+	// returns. It ends with fn's first error.
+	Bars(ctx context.Context, seq uint64, q SeedQuery, fn func(symbol uint32, bars []market.Bar) error) error
 }
 
 // Frames reads BARS, for clients that are behind the tail.
@@ -102,6 +107,7 @@ const (
 	horizonAge       = time.Hour
 	quietID          = 15 * time.Second // the longest that a quiet client's cursor stands still
 	prefaceTimeout   = 30 * time.Second // for a client to take what comes before live events
+	aheadWait        = 2 * time.Second  // for a position that another pod has already
 	maxSeed          = 5000
 	maxFill          = 50_000
 )

@@ -41,6 +41,10 @@ type world struct {
 	resumed map[string]int
 	sweeps  int
 	skipped int
+	seeds   int // questions
+	gets    int // frames read one by one
+	read    int // frames read in order
+	onFrame func(seq uint64)
 	lines   []string
 }
 
@@ -55,6 +59,7 @@ func newWorld(t testing.TB, opts Options, change ...func(*Config)) *world {
 		w.lines = append(w.lines, args)
 	}, funcr.Options{})
 	w.Hub = NewHub(opts)
+	w.aheadWait = 50 * time.Millisecond
 	w.config = Config{Source: "synthetic", Timeframes: []market.Timeframe{market.M1, market.M5}, MicrobarInterval: 100 * time.Millisecond,
 		FlushInterval: 50 * time.Millisecond, HeartbeatInterval: 15 * time.Second, IdleAfter: time.Minute, SeedBars: 3, MaxConnections: 5000, MaxSymbolsPerConnection: 3}
 	for _, name := range []string{"AAA", "BBB", "CCC", "DDD"} {
@@ -122,6 +127,13 @@ func (w *world) Frames(ctx context.Context, from uint64, fn func(uint64, *logs.F
 		if f == nil {
 			return ctx.Err()
 		}
+		w.mu.Lock()
+		w.read++
+		onFrame := w.onFrame
+		w.mu.Unlock()
+		if onFrame != nil {
+			onFrame(seq)
+		}
 		if err := fn(seq, f); err != nil {
 			return err
 		}
@@ -132,6 +144,7 @@ func (w *world) Frames(ctx context.Context, from uint64, fn func(uint64, *logs.F
 func (w *world) Get(_ context.Context, seq uint64) (*logs.Frame, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.gets++
 	if f := w.frames[seq]; f != nil && seq >= w.first {
 		return f, nil
 	}
@@ -139,15 +152,25 @@ func (w *world) Get(_ context.Context, seq uint64) (*logs.Frame, error) {
 }
 
 // Bars implements Seeds.
-func (w *world) Bars(_ context.Context, _ uint64, symbol uint32, tf market.Timeframe, q SeedQuery) ([]market.Bar, error) {
+func (w *world) Bars(_ context.Context, _ uint64, q SeedQuery, fn func(uint32, []market.Bar) error) error {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	bars := slices.Clone(w.rings[fmt.Sprint(symbol, tf)])
-	bars = slices.DeleteFunc(bars, func(b market.Bar) bool { return q.HasAfter && b.Seq() <= q.AfterSeq })
-	if n := len(bars); q.Limit > 0 && n > q.Limit {
-		bars = bars[n-q.Limit:]
+	w.seeds++
+	w.mu.Unlock()
+	for _, symbol := range q.Symbols {
+		for _, tf := range q.Timeframes {
+			w.mu.Lock()
+			bars := slices.Clone(w.rings[fmt.Sprint(symbol, tf)])
+			w.mu.Unlock()
+			bars = slices.DeleteFunc(bars, func(b market.Bar) bool { return q.HasAfter && b.Seq() <= q.AfterSeq })
+			if n := len(bars); q.Limit > 0 && n > q.Limit {
+				bars = bars[n-q.Limit:]
+			}
+			if err := fn(symbol, bars); err != nil {
+				return err
+			}
+		}
 	}
-	return bars, nil
+	return nil
 }
 
 func (w *world) Connections(int)    {}

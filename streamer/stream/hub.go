@@ -3,9 +3,11 @@ package stream
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"runtime"
+	"sort"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +25,7 @@ type Hub struct {
 	ticks    tickRings
 	settings atomic.Pointer[settings]
 	status   atomic.Pointer[statusText]
+	telling  sync.Mutex // of who changes status
 	loops    []*loop
 	nextLoop atomic.Uint64
 	open     atomic.Int64 // streams, those in their preface too
@@ -31,7 +34,11 @@ type Hub struct {
 	stop     sync.Once
 	running  sync.WaitGroup
 	sweeping atomic.Bool
+	swept    atomic.Uint64 // where the sweep's next window begins: it has passed what lies before
 	cut      atomic.Pointer[truncation]
+
+	windowBytes int
+	aheadWait   time.Duration
 }
 
 // truncation is the n-th time that BARS lost what lay after seq.
@@ -54,7 +61,8 @@ func NewHub(opts Options) *Hub {
 	if opts.Loops == 0 {
 		opts.Loops = runtime.GOMAXPROCS(0)
 	}
-	h := &Hub{opts: opts, closed: make(chan struct{})}
+	h := &Hub{opts: opts, closed: make(chan struct{}), windowBytes: defaultWindow, aheadWait: aheadWait}
+	h.tail.moved = make(chan struct{})
 	h.tail.most, h.tail.horizonMost = opts.TailBytes, opts.HorizonBytes
 	h.ticks.rings = make(map[uint32]*tickRing)
 	h.status.Store(&statusText{})
@@ -83,6 +91,42 @@ func (h *Hub) Publish(seq uint64, f *logs.Frame) {
 	h.tail.append(e)
 	h.opts.Metrics.TailBytes(h.tail.size())
 	h.signal()
+}
+
+// Common returns the newest frame that was published and that the log still has, as it was: of
+// one whose end was lost and written again, sequences alone say nothing. 0: there is none.
+func (h *Hub) Common(ctx context.Context) (seq uint64, err error) {
+	frames := h.tail.milestones()
+	if len(frames) == 0 {
+		return 0, nil
+	}
+	var first uint64 // what comes before it has aged out
+	err = h.opts.Frames.Frames(ctx, frames[0].seq, func(seq uint64, _ *logs.Frame) error {
+		first = seq
+		return errEnough
+	})
+	if first == 0 || err != nil && !errors.Is(err, errEnough) {
+		return 0, err
+	}
+	err = nil
+	frames = frames[sort.Search(len(frames), func(i int) bool { return frames[i].seq >= first }):]
+	n := sort.Search(len(frames), func(i int) bool { // those that the log has come before those that it has not
+		if err != nil {
+			return true
+		}
+		f, e := h.opts.Frames.Get(ctx, frames[i].seq)
+		switch {
+		case errors.Is(e, logs.ErrGone):
+			return true
+		case e != nil:
+			err = e
+		}
+		return e != nil || f.Tag != frames[i].tag
+	})
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	return frames[n-1].seq, nil
 }
 
 // Truncate says that BARS lost what lay after seq: streams that are past it are reset.
@@ -122,6 +166,8 @@ func (h *Hub) Tick(e *market.Entry) {
 
 // Status says how the feed is doing; clients get an event when it changes.
 func (h *Hub) Status(s Status) {
+	h.telling.Lock()
+	defer h.telling.Unlock()
 	old := h.status.Load()
 	if old.Status == s {
 		return
@@ -157,7 +203,11 @@ func (h *Hub) Drain(ctx context.Context, window time.Duration) {
 	h.draining.Store(true)
 	tick := time.NewTicker(slot)
 	defer tick.Stop()
-	began, all := time.Now(), h.open.Load()
+	began := time.Now()
+	had := make([]int64, len(h.loops))
+	for i, l := range h.loops {
+		had[i] = l.count.Load()
+	}
 	for h.open.Load() > 0 {
 		select {
 		case <-ctx.Done():
@@ -165,23 +215,14 @@ func (h *Hub) Drain(ctx context.Context, window time.Duration) {
 			return
 		case <-tick.C:
 		}
-		h.drainTo(all, began, window)
+		h.keep(had, 1-float64(time.Since(began))/float64(max(1, window)))
 	}
 }
 
-// drainTo tells loops how many of the streams that were open may still be.
-func (h *Hub) drainTo(all int64, began time.Time, window time.Duration) {
-	left := int64(0)
-	if passed := time.Since(began); passed < window {
-		left = all * int64(window-passed) / int64(window)
-	}
-	surplus := h.open.Load() - left
-	for _, l := range h.loops {
-		n := min(surplus, l.count.Load())
-		if n > 0 {
-			surplus -= n
-			l.leave.Store(n)
-		}
+// keep tells loops what share of the clients that they had may stay.
+func (h *Hub) keep(had []int64, share float64) {
+	for i, l := range h.loops {
+		l.keep.Store(int64(float64(had[i]) * max(0, share)))
 	}
 }
 

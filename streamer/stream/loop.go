@@ -20,21 +20,22 @@ type loop struct {
 	hub     *Hub
 	wake    chan struct{}
 	add     chan *client
-	asks    chan func() // run between passes
 	clients []*client
 	slot    int64
 	buf     []byte
 	frames  []*entry
 	order   []int32
-	// behind is the smallest place of a client that is behind the tail and reads, math.MaxUint64: none.
+	// behind is the first frame that a client needs which is behind the tail, reads, and has not
+	// been passed by the sweep; math.MaxUint64: none.
 	behind atomic.Uint64
 	// walking is how many of those a sweep is serving.
 	walking atomic.Int64
 	// passes counts walks over all clients, for the sweep.
-	passes atomic.Uint64
-	count  atomic.Int64
-	leave  atomic.Int64 // how many clients are to end now
-	sent   [5]int       // events written since the last slot, by kind
+	passes  atomic.Uint64
+	count   atomic.Int64
+	keep    atomic.Int64 // how many clients may stay
+	leaving int          // clients that may not, and are still here: their sockets are full
+	sent    [5]int       // events written since the last slot, by kind
 }
 
 // Kinds of events, as sent counts them.
@@ -49,7 +50,8 @@ const (
 var sentNames = [...]string{"bar", "microbar", "tick", "forming", "ping"}
 
 func newLoop(h *Hub) *loop {
-	l := &loop{hub: h, wake: make(chan struct{}, 1), add: make(chan *client), asks: make(chan func())}
+	l := &loop{hub: h, wake: make(chan struct{}, 1), add: make(chan *client)}
+	l.keep.Store(math.MaxInt64)
 	l.behind.Store(math.MaxUint64)
 	return l
 }
@@ -58,14 +60,6 @@ func (l *loop) signal() {
 	select {
 	case l.wake <- struct{}{}:
 	default:
-	}
-}
-
-// ask runs fn in the loop's goroutine, soon.
-func (l *loop) ask(fn func()) {
-	select {
-	case l.asks <- fn:
-	case <-l.hub.closed:
 	}
 }
 
@@ -86,8 +80,6 @@ func (l *loop) run() {
 			l.clients = append(l.clients, c)
 			l.count.Store(int64(len(l.clients)))
 			l.pass(false)
-		case fn := <-l.asks:
-			fn()
 		case <-l.wake:
 			l.pass(false)
 		case <-tick.C:
@@ -104,21 +96,28 @@ func (l *loop) pass(atSlot bool) {
 	set, version := l.hub.settings.Load(), l.hub.states.version.Load()
 	behind, walking, parked := uint64(math.MaxUint64), int64(0), false
 	inMemory, _ := l.hub.tail.oldest()
-	leave := l.leave.Swap(0)
+	swept := l.hub.swept.Load()
+	surplus := int64(len(l.clients)-l.leaving) - l.keep.Load()
+	l.leaving = 0
 	kept := l.clients[:0]
 	for _, c := range l.clients {
-		if leave > 0 && !c.leaving {
+		if surplus > 0 && !c.leaving {
 			c.leaving = true
-			leave--
+			surplus--
 		}
 		if !l.serve(c, set, version, now, atSlot) {
 			continue
 		}
-		if !c.blocked && c.at.seq+1 < inMemory {
-			behind = min(behind, c.at.seq)
+		if !c.blocked && c.at.before(inMemory) {
+			if n := c.at.needs(); n >= swept {
+				behind = min(behind, n)
+			}
 			if !c.parked {
 				walking++
 			}
+		}
+		if c.leaving {
+			l.leaving++
 		}
 		parked = parked || c.parked && !c.blocked
 		kept = append(kept, c)
@@ -204,7 +203,7 @@ func (l *loop) addFrames(c *client) (more, alive bool) {
 		var behind bool
 		l.frames, behind = l.hub.tail.after(c.at, l.frames[:0], frameBatch)
 		if behind {
-			if _, reach := l.hub.tail.oldest(); c.at.seq+1 < reach {
+			if _, reach := l.hub.tail.oldest(); c.at.before(reach) {
 				l.hub.reseat(c, "cursor_too_old")
 				return false, false
 			}

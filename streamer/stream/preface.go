@@ -12,9 +12,13 @@ import (
 
 // preface writes what comes before live events and puts the client's cursor in place.
 func (h *Hub) preface(ctx context.Context, c *client, q *query, set *settings) error {
+	ctx, cancel := h.patience(ctx, prefaceTimeout)
+	defer cancel()
 	p := &prefaceWriter{conn: c.conn}
 	p.buf = h.appendHello(p.buf, q, set)
-	if q.cursor != nil {
+	seed := SeedQuery{Symbols: names(q.symbols), Timeframes: q.timeframes, Limit: q.seed}
+	switch {
+	case q.cursor != nil:
 		at, reason, err := h.locate(ctx, q.cursor)
 		if err != nil {
 			return err
@@ -25,14 +29,15 @@ func (h *Hub) preface(ctx context.Context, c *client, q *query, set *settings) e
 			return p.flush()
 		}
 		h.opts.Metrics.Resumed("reset")
-		return h.snapshot(ctx, p, c, names(q.symbols), q.timeframes, reason, max(q.seed, set.SeedBars))
-	}
-	if q.hasSince {
+		seed.Limit = max(q.seed, set.SeedBars)
+		return h.snapshot(ctx, p, c, seed, reason)
+	case q.hasSince:
 		h.opts.Metrics.Resumed("since_seq")
-		return h.fill(ctx, p, c, names(q.symbols), q.timeframes, SeedQuery{Limit: maxFill, AfterSeq: q.since, HasAfter: true})
+		seed.Limit, seed.AfterSeq, seed.HasAfter = maxFill, q.since, true
+	default:
+		h.opts.Metrics.Resumed("fresh")
 	}
-	h.opts.Metrics.Resumed("fresh")
-	return h.fill(ctx, p, c, names(q.symbols), q.timeframes, SeedQuery{Limit: q.seed})
+	return h.fill(ctx, p, c, seed)
 }
 
 func names(symbols []*SymbolConfig) []uint32 {
@@ -44,38 +49,37 @@ func names(symbols []*SymbolConfig) []uint32 {
 }
 
 // snapshot writes a reset and the newest bars.
-func (h *Hub) snapshot(ctx context.Context, p *prefaceWriter, c *client, symbols []uint32, tfs []market.Timeframe, reason string, seed int) error {
+func (h *Hub) snapshot(ctx context.Context, p *prefaceWriter, c *client, q SeedQuery, reason string) error {
 	p.buf = append(p.buf, "event: reset\ndata: {\"reason\":\""+reason+"\"}\n\n"...)
-	return h.fill(ctx, p, c, symbols, tfs, SeedQuery{Limit: max(1, seed)})
+	q.Limit = max(1, q.Limit)
+	return h.fill(ctx, p, c, q)
 }
 
 // fill writes bars from the rings, without ids, and then the id from which on everything
 // follows. The position is fixed before any ring is read.
-func (h *Hub) fill(ctx context.Context, p *prefaceWriter, c *client, symbols []uint32, tfs []market.Timeframe, q SeedQuery) error {
+func (h *Hub) fill(ctx context.Context, p *prefaceWriter, c *client, q SeedQuery) error {
 	c.cut = h.cut.Load().n
-	last := h.tail.last()
+	last, any := h.tail.last()
 	c.at = place{0, whole}
-	if last != nil {
-		c.at, c.index, c.tag = last.end(), int32(len(last.events)-1), last.tag
+	if any {
+		c.at, c.index, c.tag = last.end(), last.events-1, last.tag
 	}
 	if q.Limit > 0 && c.want&wantBars != 0 {
-		for _, sym := range symbols {
-			name := h.opts.Symbols.Name(sym)
-			for _, tf := range tfs {
-				bars, err := h.opts.Seeds.Bars(ctx, c.at.seq, sym, tf, q)
-				if err != nil {
+		err := h.opts.Seeds.Bars(ctx, c.at.seq, q, func(symbol uint32, bars []market.Bar) error {
+			name := h.opts.Symbols.Name(symbol)
+			for i := range bars {
+				p.buf = appendBarEvent(p.buf, &bars[i], name)
+				if err := p.flushAt(prefaceChunk); err != nil {
 					return err
 				}
-				for i := range bars {
-					p.buf = appendBarEvent(p.buf, &bars[i], name)
-					if err := p.flushAt(prefaceChunk); err != nil {
-						return err
-					}
-				}
 			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 	}
-	if last != nil {
+	if any {
 		p.buf = append(appendID(p.buf, h.opts.Epoch, c.at.seq, c.index, c.tag), '\n')
 	}
 	c.sent = c.at
@@ -86,17 +90,17 @@ func (h *Hub) fill(ctx context.Context, p *prefaceWriter, c *client, symbols []u
 func (h *Hub) reseat(c *client, reason string) {
 	h.opts.Metrics.Resumed("reset")
 	h.running.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), prefaceTimeout)
+		ctx, cancel := h.patience(context.Background(), prefaceTimeout)
 		defer cancel()
-		var tfs []market.Timeframe
+		q := SeedQuery{Symbols: c.symbols, Limit: h.settings.Load().SeedBars}
 		for tf := market.M1; tf <= market.MaxTimeframe; tf++ {
 			if c.wantsFrame(tf) {
-				tfs = append(tfs, tf)
+				q.Timeframes = append(q.Timeframes, tf)
 			}
 		}
 		p := &prefaceWriter{conn: c.conn, buf: c.left}
 		c.left, c.blocked, c.parked, c.state = nil, false, false, 0
-		if err := h.snapshot(ctx, p, c, c.symbols, tfs, reason, h.settings.Load().SeedBars); err != nil {
+		if err := h.snapshot(ctx, p, c, q, reason); err != nil {
 			h.drop(c)
 			return
 		}
@@ -104,41 +108,54 @@ func (h *Hub) reseat(c *client, reason string) {
 	})
 }
 
+// patience is a context that ends after d, and with the hub.
+func (h *Hub) patience(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	go func() {
+		select {
+		case <-h.closed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
+}
+
 // locate checks a cursor against the log. reason says why it cannot be resumed from: then
-// the client is to be reset.
+// the client is to be reset. All that is within reach is known here, so that clients that come
+// back at once read nothing.
 func (h *Hub) locate(ctx context.Context, cur *logs.Cursor) (at place, reason string, err error) {
 	if cur.Epoch != h.opts.Epoch {
 		return at, "epoch_changed", nil
 	}
-	last := h.tail.last()
-	if last == nil || cur.Seq > last.seq {
-		return at, "log_rewound", nil
+	// A client may come from a pod that is a little ahead.
+	ahead, cancel := context.WithTimeout(ctx, h.aheadWait)
+	defer cancel()
+	if !h.tail.wait(ahead, cur.Seq) {
+		return at, "log_rewound", ctx.Err()
 	}
-	at = place{cur.Seq, int32(cur.Index)}
-	var events int
-	var tag uint32
-	if e := h.tail.find(cur.Seq); e != nil {
-		events, tag = len(e.events), e.tag
-	} else {
-		_, reach := h.tail.oldest()
+	m, ok := h.tail.find(cur.Seq)
+	if !ok {
+		if _, reach := h.tail.oldest(); cur.Seq != reach.seq {
+			return at, "cursor_too_old", nil
+		}
+		// Just before what is within reach; the log may begin there too.
 		f, err := h.opts.Frames.Get(ctx, cur.Seq)
 		switch {
 		case errors.Is(err, logs.ErrGone):
-			if _, err := h.opts.Frames.Get(ctx, cur.Seq+1); err == nil && cur.Seq+1 >= reach {
-				return place{cur.Seq, whole}, "", nil // just before the log's first frame
-			}
-			return at, "cursor_too_old", nil
+			return place{cur.Seq, whole}, "", nil
 		case err != nil:
 			return at, "", err
-		case cur.Seq+1 < reach:
+		case cur.Index < f.Events()-1:
 			return at, "cursor_too_old", nil
 		}
-		events, tag = f.Events(), f.Tag
+		m = milestone{seq: cur.Seq, tag: f.Tag, events: int32(f.Events())}
 	}
+	at = place{cur.Seq, int32(cur.Index)}
 	switch {
-	case tag != cur.Tag || cur.Index >= events:
+	case m.tag != cur.Tag || at.index >= m.events:
 		return at, "log_rewound", nil
-	case cur.Index == events-1:
+	case at.index == m.events-1:
 		at.index = whole
 	}
 	return at, "", nil

@@ -1,12 +1,12 @@
 package stream
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/marketstream/marketstream/streamer/httperr"
 	"github.com/marketstream/marketstream/streamer/logs"
 	"github.com/marketstream/marketstream/streamer/market"
 )
@@ -33,20 +33,8 @@ type query struct {
 	httpErrors bool
 }
 
-// httpError is an answer other than a stream.
-type httpError struct {
-	code    int
-	message string
-}
-
-func (e *httpError) Error() string { return e.message }
-
-func wrong(code int, format string, args ...any) *httpError {
-	return &httpError{code, fmt.Sprintf(format, args...)}
-}
-
 // parseQuery reads a request against what is carried.
-func parseQuery(r *http.Request, s *settings) (*query, *httpError) {
+func parseQuery(r *http.Request, s *settings) (*query, *httperr.Error) {
 	v := r.URL.Query()
 	q := &query{seed: s.SeedBars, want: wantBars | wantMicrobars | wantTicks, httpErrors: v.Get("errors") == "http"}
 	if err := q.parseSymbols(v.Get("symbols"), s); err != nil {
@@ -60,7 +48,7 @@ func parseQuery(r *http.Request, s *settings) (*query, *httpError) {
 		for name := range strings.SplitSeq(text, ",") {
 			k, ok := map[string]kinds{"bar": wantBars, "microbar": wantMicrobars, "tick": wantTicks, "forming": wantForming}[strings.TrimSpace(name)]
 			if !ok {
-				return q, wrong(http.StatusBadRequest, "events: %q is none of bar, microbar, tick, forming", clip(name))
+				return q, httperr.New(http.StatusBadRequest, "events: %q is none of bar, microbar, tick, forming", httperr.Clip(name))
 			}
 			q.want |= k
 		}
@@ -68,14 +56,14 @@ func parseQuery(r *http.Request, s *settings) (*query, *httpError) {
 	if text := v.Get("seed"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 0 || n > maxSeed {
-			return q, wrong(http.StatusBadRequest, "seed: %q: want a whole number from 0 to %d", clip(text), maxSeed)
+			return q, httperr.New(http.StatusBadRequest, "seed: %q: want a whole number from 0 to %d", httperr.Clip(text), maxSeed)
 		}
 		q.seed = n
 	}
 	if text := v.Get("sinceSeq"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			return q, wrong(http.StatusBadRequest, "sinceSeq: %q: want a whole number, the seq of the last bar seen", clip(text))
+			return q, httperr.New(http.StatusBadRequest, "sinceSeq: %q: want a whole number, the seq of the last bar seen", httperr.Clip(text))
 		}
 		q.since, q.hasSince = n, true
 	}
@@ -101,34 +89,34 @@ func (q *query) parsePosition(header, cursor string) {
 	}
 }
 
-func (q *query) parseSymbols(text string, s *settings) *httpError {
+func (q *query) parseSymbols(text string, s *settings) *httperr.Error {
 	names := strings.FieldsFunc(text, func(r rune) bool { return r == ',' })
 	if len(names) == 0 {
-		return wrong(http.StatusBadRequest, "symbols: name at least one, as symbols=SPY,QQQ")
+		return httperr.New(http.StatusBadRequest, "symbols: name at least one, as symbols=SPY,QQQ")
 	}
 	for _, name := range names {
 		sym, ok := s.byName[upper(strings.TrimSpace(name))]
 		if !ok {
-			return wrong(http.StatusNotFound, "symbols: this stream does not carry %q", clip(name))
+			return httperr.New(http.StatusNotFound, "symbols: this stream does not carry %q", httperr.Clip(name))
 		}
 		if !slices.Contains(q.symbols, sym) {
 			q.symbols = append(q.symbols, sym)
 		}
 		if len(q.symbols) > s.MaxSymbolsPerConnection {
-			return wrong(http.StatusBadRequest, "symbols: at most %d on one connection", s.MaxSymbolsPerConnection)
+			return httperr.New(http.StatusBadRequest, "symbols: at most %d on one connection", s.MaxSymbolsPerConnection)
 		}
 	}
 	return nil
 }
 
-func (q *query) parseTimeframes(text string, s *settings) *httpError {
+func (q *query) parseTimeframes(text string, s *settings) *httperr.Error {
 	if text == "" {
 		text = "1m"
 	}
 	for name := range strings.SplitSeq(text, ",") {
 		tf, err := market.ParseTimeframe(strings.TrimSpace(name))
 		if err != nil || !s.carries(tf) {
-			return wrong(http.StatusBadRequest, "timeframe: %q is none of those of this stream: %s", clip(name), timeframeNames(s.Timeframes))
+			return httperr.New(http.StatusBadRequest, "timeframe: %q is none of those of this stream: %s", httperr.Clip(name), timeframeNames(s.Timeframes))
 		}
 		if !slices.Contains(q.timeframes, tf) {
 			q.timeframes = append(q.timeframes, tf)
@@ -146,10 +134,3 @@ func timeframeNames(tfs []market.Timeframe) string {
 }
 
 func upper(s string) string { return strings.ToUpper(s) }
-
-func clip(s string) string {
-	if len(s) > 40 {
-		return s[:40] + "…"
-	}
-	return s
-}

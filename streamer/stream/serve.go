@@ -10,29 +10,33 @@ import (
 	"strings"
 	"time"
 
+	"github.com/marketstream/marketstream/streamer/httperr"
 	"github.com/marketstream/marketstream/streamer/market"
 )
 
 // ServeHTTP answers GET /stream/market.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodGet {
-		w.Header().Set("Allow", http.MethodGet)
-		h.refuse(w, wrong(http.StatusMethodNotAllowed, "method %s: want GET", r.Method))
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		h.refuse(w, httperr.New(http.StatusMethodNotAllowed, "method %s: want GET", r.Method))
 		return
 	}
 	set := h.settings.Load()
 	q, err := parseQuery(r, set)
 	switch {
 	case h.draining.Load():
-		h.postpone(w, r, q, wrong(http.StatusServiceUnavailable, "this pod is draining; come back"))
+		h.postpone(w, r, q, httperr.New(http.StatusServiceUnavailable, "this pod is draining; come back"))
 		return
 	case err != nil:
 		h.refuse(w, err)
 		return
+	case r.Method == http.MethodHead:
+		h.streamHeaders(w.Header())
+		return
 	}
 	if n := h.open.Add(1); n > int64(set.MaxConnections) {
 		h.open.Add(-1)
-		h.postpone(w, r, q, wrong(http.StatusTooManyRequests, "this pod has its %d streams; come back", set.MaxConnections))
+		h.postpone(w, r, q, httperr.New(http.StatusTooManyRequests, "this pod has its %d streams; come back", set.MaxConnections))
 		return
 	}
 	h.opts.Metrics.Connections(int(h.open.Load()))
@@ -40,33 +44,24 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // refuse answers with an error that a retry does not mend.
-func (h *Hub) refuse(w http.ResponseWriter, e *httpError) {
-	h.opts.Metrics.Rejected(e.code)
-	head := w.Header()
-	head.Set("Content-Type", "application/json")
-	head.Set("Cache-Control", "no-store")
-	w.WriteHeader(e.code)
-	_, _ = w.Write(errorBody(e))
-}
-
-func errorBody(e *httpError) []byte {
-	body, _ := json.Marshal(map[string]any{"error": map[string]any{"code": e.code, "message": e.message}}) // strings and numbers: cannot fail
-	return append(body, '\n')
+func (h *Hub) refuse(w http.ResponseWriter, e *httperr.Error) {
+	h.opts.Metrics.Rejected(e.Code)
+	e.Write(w)
 }
 
 // postpone answers 429 or 503. An EventSource gives up for good at any status but 200, so
 // it gets a stream that tells it when to come back, and ends.
-func (h *Hub) postpone(w http.ResponseWriter, r *http.Request, q *query, e *httpError) {
+func (h *Hub) postpone(w http.ResponseWriter, r *http.Request, q *query, e *httperr.Error) {
 	after := retryMs()
 	w.Header().Set("Retry-After", strconv.FormatInt((after+999)/1000, 10))
 	if q.httpErrors || !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
 		h.refuse(w, e)
 		return
 	}
-	h.opts.Metrics.Rejected(e.code)
+	h.opts.Metrics.Rejected(e.Code)
 	h.streamHeaders(w.Header())
 	w.WriteHeader(http.StatusOK)
-	body, _ := json.Marshal(map[string]any{"source": h.settings.Load().Source, "code": e.code, "reason": e.message})
+	body, _ := json.Marshal(map[string]any{"source": h.settings.Load().Source, "code": e.Code, "reason": e.Message})
 	_, _ = fmt.Fprintf(w, "retry: %d\n\nevent: status\ndata: %s\n\n", after, body)
 }
 
@@ -153,6 +148,7 @@ func takeOver(w http.ResponseWriter, r *http.Request) (conn, <-chan struct{}, er
 			return c, nil, nil
 		}
 	}
+	_ = control.SetWriteDeadline(time.Time{}) // what a server sets for answers that end; a recorder has none
 	w.WriteHeader(http.StatusOK)
 	if err := control.Flush(); err != nil {
 		return nil, nil, err

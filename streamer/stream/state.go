@@ -39,13 +39,16 @@ func (s *states) cell(symbol uint32) *cell {
 
 // grow makes room for symbol; with s.mu held.
 func (s *states) grow(symbol uint32) *cell {
-	var cells []*cell
+	var old []*cell
 	if p := s.cells.Load(); p != nil {
-		cells = slices.Clone(*p)
+		old = *p
 	}
-	for int(symbol) >= len(cells) {
-		cells = append(cells, &cell{})
+	cells := make([]*cell, max(int(symbol)+1, 2*len(old))) // twice as many: symbols come one by one
+	more := make([]cell, len(cells)-len(old))
+	for i := range more {
+		cells[len(old)+i] = &more[i]
 	}
+	copy(cells, old)
 	s.cells.Store(&cells)
 	return cells[symbol]
 }

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// windowBytes is how much of the log a sweep holds in memory at once.
-	windowBytes = 4 << 20
-	sweepPause  = 250 * time.Millisecond // after a failure
-	sweepLook   = 5 * time.Millisecond   // how often a sweep looks whether all have passed
+	// defaultWindow is how much of the log a sweep holds in memory at once.
+	defaultWindow = 4 << 20
+	sweepPause    = 250 * time.Millisecond // after a failure
+	sweepLook     = 5 * time.Millisecond   // how often a sweep looks whether all have passed
 )
 
 // errEnough ends a read that has enough.
@@ -29,10 +29,11 @@ func (h *Hub) needSweep() {
 	}
 }
 
-// sweep reads the log for the clients that are behind the tail, window by window: all that
-// wait within a window share it. A client whose socket is full drops out and waits for a later one.
+// sweep reads the log for the clients that are behind the tail, window by window and never
+// back: all that wait join it when it comes to their place, and those whose place it has passed
+// wait for the next. So, however many come meanwhile, the log is read twice at most for them. A
+// client whose socket is full drops out and waits for a later one.
 func (h *Hub) sweep() {
-	h.opts.Metrics.Sweep()
 	defer h.tail.setWindow(nil)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -43,14 +44,16 @@ func (h *Hub) sweep() {
 		case <-ctx.Done():
 		}
 	}()
-	tick := time.NewTicker(sweepLook)
-	defer tick.Stop()
-	for {
+	h.swept.Store(0)
+	for first := true; h.served(ctx); first = false {
 		from := h.behind()
 		if from == math.MaxUint64 {
 			return
 		}
-		w, err := h.readWindow(ctx, from)
+		if first {
+			h.opts.Metrics.Sweep()
+		}
+		w, begins, err := h.readWindow(ctx, from)
 		if err != nil {
 			if ctx.Err() == nil {
 				h.opts.Log.Error(err, "reading BARS for clients that are behind")
@@ -58,29 +61,48 @@ func (h *Hub) sweep() {
 			h.pause(ctx, sweepPause)
 			return
 		}
+		if begins > from { // the log has lost what some of them need: they are reset
+			h.tail.lost(begins)
+		}
 		if len(w) == 0 {
+			if begins <= from {
+				h.pause(ctx, sweepPause) // the log has less than the tail: it will be found to be rewound
+			}
 			return // what they miss is in the tail by now
 		}
 		h.tail.setWindow(w)
-		began := h.passed()
-		h.signal()
-		for h.walking() > 0 || h.passed() < began+2 {
-			select {
-			case <-tick.C:
-				h.signal()
-			case <-ctx.Done():
-				return
-			}
-		}
+		h.swept.Store(w[len(w)-1].seq + 1)
 	}
 }
 
-// readWindow reads frames from seq on, up to windowBytes or to what is in memory.
-func (h *Hub) readWindow(ctx context.Context, seq uint64) (w []*entry, err error) {
+// served waits until every client that the window serves has left it or is blocked, and
+// every loop has looked twice: what it says of its clients is then of now. False: the hub closes.
+func (h *Hub) served(ctx context.Context) bool {
+	tick := time.NewTicker(sweepLook)
+	defer tick.Stop()
+	began := h.passed()
+	h.signal()
+	for h.walking() > 0 || h.passed() < began+2 {
+		select {
+		case <-tick.C:
+			h.signal()
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// readWindow reads frames from seq on, up to windowBytes or to what is in memory. begins is the
+// first that the log has; 0: none.
+func (h *Hub) readWindow(ctx context.Context, seq uint64) (w []*entry, begins uint64, err error) {
 	inMemory, _ := h.tail.oldest()
 	bytes, now := 0, time.Now()
 	err = h.opts.Frames.Frames(ctx, max(1, seq), func(seq uint64, f *logs.Frame) error {
-		if seq >= inMemory || bytes > windowBytes {
+		if begins == 0 {
+			begins = seq
+		}
+		if seq > inMemory.seq || bytes > h.windowBytes {
 			return errEnough
 		}
 		e := newEntry(seq, f, now)
@@ -91,9 +113,10 @@ func (h *Hub) readWindow(ctx context.Context, seq uint64) (w []*entry, err error
 	if errors.Is(err, errEnough) {
 		err = nil
 	}
-	return w, err
+	return w, begins, err
 }
 
+// behind is the first frame that a client needs which the sweep has not passed; math.MaxUint64: none.
 func (h *Hub) behind() uint64 {
 	least := uint64(math.MaxUint64)
 	for _, l := range h.loops {

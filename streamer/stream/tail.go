@@ -2,6 +2,7 @@ package stream
 
 import (
 	"cmp"
+	"context"
 	"math"
 	"slices"
 	"sort"
@@ -21,6 +22,17 @@ type place struct {
 
 // whole is the index of a place after all events of a frame.
 const whole = math.MaxInt32
+
+// beginning is before every place.
+var beginning = place{0, -1}
+
+// needs is the sequence of the first frame that a client here has something to get of.
+func (p place) needs() uint64 {
+	if p.index == whole {
+		return p.seq + 1
+	}
+	return p.seq
+}
 
 func (p place) before(q place) bool { return p.seq < q.seq || p.seq == q.seq && p.index < q.index }
 
@@ -89,18 +101,25 @@ type tail struct {
 	entries []*entry // by seq
 	bytes   int
 	most    int
-	// horizon are the frames that the log is read back to, oldest first.
+	// horizon are the frames that the log is read back to, oldest first. Invariant: it ends with
+	// entries, and holds at least those.
 	horizon     []milestone
 	total       int // bytes of all frames so far
 	horizonMost int
-	window      []*entry // what a sweep has read, by seq, before entries
+	window      []*entry      // what a sweep has read, by seq, before entries
+	moved       chan struct{} // closed and made again with each frame
 }
 
+// milestone is what is known of a frame without its events: enough to check a cursor.
 type milestone struct {
-	seq   uint64
-	total int // bytes before it
-	at    time.Time
+	seq    uint64
+	total  int   // bytes before it
+	at     int64 // Unix ns, when it came here
+	tag    uint32
+	events int32
 }
+
+func (m milestone) end() place { return place{m.seq, whole} }
 
 // append adds the next frame.
 func (t *tail) append(e *entry) {
@@ -114,17 +133,35 @@ func (t *tail) append(e *entry) {
 		n++
 	}
 	t.entries = slices.Delete(t.entries, 0, n)
-	t.horizon = append(t.horizon, milestone{e.seq, t.total, e.at})
+	now := e.at.UnixNano()
+	t.horizon = append(t.horizon, milestone{e.seq, t.total, now, e.tag, int32(len(e.events))})
 	t.total += e.size
 	n = 0
-	for n < len(t.horizon)-1 && (t.total-t.horizon[n].total > t.horizonMost || e.at.Sub(t.horizon[n].at) > horizonAge) {
+	for m := t.horizon; m[n].seq < t.entries[0].seq && (t.total-m[n].total > t.horizonMost || now-m[n].at > int64(horizonAge)); {
 		n++
 	}
+	t.forget(n)
+	close(t.moved)
+	t.moved = make(chan struct{})
+}
+
+// forget drops the n oldest milestones; with t.mu held.
+func (t *tail) forget(n int) {
 	if n > 1024 || n > len(t.horizon)/2 {
 		t.horizon = slices.Clone(t.horizon[n:])
 	} else {
 		t.horizon = t.horizon[n:]
 	}
+}
+
+// lost says that the log begins with seq: nobody is served from before it.
+func (t *tail) lost(seq uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.entries) > 0 {
+		seq = min(seq, t.entries[0].seq)
+	}
+	t.forget(sort.Search(len(t.horizon), func(i int) bool { return t.horizon[i].seq >= seq }))
 }
 
 // truncate drops what lies after seq.
@@ -141,49 +178,83 @@ func (t *tail) truncate(seq uint64) {
 	t.window = nil
 }
 
-// last is the newest frame, nil if there is none.
-func (t *tail) last() *entry {
+// milestones are those of the horizon, oldest first.
+func (t *tail) milestones() []milestone {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if len(t.entries) == 0 {
-		return nil
-	}
-	return t.entries[len(t.entries)-1]
+	return slices.Clone(t.horizon)
 }
 
-// oldest returns the seq of the first frame in memory, and that of the first that the log
-// may be read back to; 0 while there is none.
-func (t *tail) oldest() (inMemory, inReach uint64) {
+// last is the newest frame; ok is false if there is none.
+func (t *tail) last() (m milestone, ok bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if len(t.entries) == 0 {
-		return 0, 0
+	if len(t.horizon) == 0 {
+		return m, false
 	}
-	return t.entries[0].seq, t.horizon[0].seq
+	return t.horizon[len(t.horizon)-1], true
 }
 
-// find returns the frame at seq if it is in memory.
-func (t *tail) find(seq uint64) *entry {
+// wait waits until the newest frame is at seq or after it, and reports whether it is; until
+// ctx ends.
+func (t *tail) wait(ctx context.Context, seq uint64) bool {
+	for {
+		t.mu.RLock()
+		n, moved := len(t.horizon), t.moved
+		reached := n > 0 && t.horizon[n-1].seq >= seq
+		t.mu.RUnlock()
+		if reached {
+			return true
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// oldest returns where what is in memory begins, and where what the log may be read back to
+// does: a client before the first is behind, one before the second is too far behind.
+func (t *tail) oldest() (inMemory, inReach place) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	at := sort.Search(len(t.entries), func(i int) bool { return t.entries[i].seq >= seq })
-	if at < len(t.entries) && t.entries[at].seq == seq {
-		return t.entries[at]
+	if len(t.horizon) == 0 {
+		return beginning, beginning
 	}
-	return nil
+	return t.inMemory(), place{t.horizon[0].seq - 1, whole}
+}
+
+// inMemory is where entries begin; with t.mu held.
+func (t *tail) inMemory() place {
+	switch {
+	case len(t.entries) > 0:
+		return place{t.entries[0].seq - 1, whole}
+	case len(t.horizon) > 0:
+		return t.horizon[len(t.horizon)-1].end()
+	}
+	return beginning
+}
+
+// find returns the frame at seq if it is within reach.
+func (t *tail) find(seq uint64) (m milestone, ok bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	at := sort.Search(len(t.horizon), func(i int) bool { return t.horizon[i].seq >= seq })
+	if at < len(t.horizon) && t.horizon[at].seq == seq {
+		return t.horizon[at], true
+	}
+	return m, false
 }
 
 // after appends up to most frames that a client at p has before it to dst: the frame of p
-// itself if it has events left. behind: p lies before what is in memory.
+// itself if it has events left. behind: p lies before what is in memory, and not in a sweep's window.
 func (t *tail) after(p place, dst []*entry, most int) (_ []*entry, behind bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if len(t.entries) == 0 {
-		return dst, false
-	}
 	from := t.entries
-	if !reaches(p, from) {
-		if from = t.window; len(from) == 0 || !reaches(p, from) || !p.before(from[len(from)-1].end()) {
+	if p.before(t.inMemory()) {
+		if from = t.window; len(from) == 0 || p.before(place{from[0].seq - 1, whole}) || !p.before(from[len(from)-1].end()) {
 			return dst, true
 		}
 	}
@@ -192,12 +263,6 @@ func (t *tail) after(p place, dst []*entry, most int) (_ []*entry, behind bool) 
 		dst = append(dst, from[at])
 	}
 	return dst, false
-}
-
-// reaches reports whether what a client at p has before it begins in frames.
-func reaches(p place, frames []*entry) bool {
-	first := frames[0].seq
-	return p.seq >= first || p.seq+1 == first && p.index == whole
 }
 
 func (t *tail) setWindow(w []*entry) {
