@@ -11,11 +11,17 @@
 // How a trade finds its bars:
 //
 //	minute still open     ─▶ the open 1m record          (the hot path: one record, no allocation)
+//	far ahead of the mark ─▶ the same, and taken out by the next Close
 //	minute closed, recent ─▶ the 1m record and each longer one above it, as a revision
 //	older than the window ─▶ counted, and the minute is marked as a gap to be repaired
 //
 // Longer timeframes are merges of closed 1m records. A minute closes when the watermark
-// reaches its end plus the close grace; so does every longer period.
+// reaches its end plus the close grace; so does every longer period. What comes to a closed
+// minute later, a late trade or a repair, comes to each longer bar too that it lies in
+// (longer.go), for which closed minutes are kept, after the revision window as bytes (past.go).
+//
+// What it does is shown by the scripts of testdata, minute.txt first; their values were
+// worked out by hand. go test -rewrite writes what is printed now into them.
 //
 // Rules that later parts must keep stand in docs/contracts/bars.md.
 package bars
