@@ -34,6 +34,7 @@ func (e *Engine) observe(ctx context.Context) {
 		case <-tick.C:
 			e.gauge(evicted)
 			e.sayStatus()
+			e.announce()
 		}
 	}
 }

@@ -33,7 +33,7 @@ func (e *Engine) makePlane(set *settings, src *openFeed, owner *logs.Owner) {
 		return &spec
 	}
 	e.plane = ingest.NewPlane(ingest.PlaneOptions{Env: env, Source: src.Source, Spec: e.spec(set),
-		Status: e.feedStatus, Ended: e.writerEnded, Failed: e.planeFailed})
+		Status: e.feedStatus, Ended: e.writerEnded, Failed: e.planeFailed, Covered: e.announce})
 	live, ok := src.Source.(feed.Live)
 	e.keeper = pods.NewKeeper(pods.Options{Pod: e.opts.Pod, Address: e.opts.Address,
 		Registry: e.backbone.Registry(), Peers: e.backbone.Peers(), Holder: holder{e},
@@ -70,6 +70,9 @@ func (e *Engine) planeFailed(err error) {
 	e.log.Error(err, "nothing is taken in any more; what is there is served")
 	e.feedStatus(feed.Status{State: feed.Failed, Reason: err.Error()})
 }
+
+// announce lets the other pods know how many clients we have, and what of that we were offered comes already.
+func (e *Engine) announce() { e.keeper.Report(e.work, e.hub.Connections(), e.plane.Gathered()) }
 
 // heads are where the partitions end, once the view has applied everything that is stored.
 func (e *Engine) heads(ctx context.Context) (ingest.Heads, logs.Bounds, error) {

@@ -34,6 +34,8 @@ type PlaneOptions struct {
 	Ended func(partition int, err error)
 	// Failed is told, once, what the process cannot get over.
 	Failed func(error)
+	// Covered is told when Gathered has changed; may be nil.
+	Covered func()
 }
 
 // Plane is the feed of a process and the writers of the partitions that it holds. Partitions
@@ -64,6 +66,8 @@ type part struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed when the writer has ended
 	opened bool
+	// asked: the source was asked to say when it covers what is offered; covered: it does.
+	asked, covered bool
 }
 
 // NewPlane returns a plane without partitions.
@@ -273,6 +277,56 @@ func (p *Plane) look(ctx context.Context, source *running) {
 		from, said := p.from()
 		source.start(ctx, from, said)
 	}
+	p.cover(ctx)
+}
+
+// cover has the source say when it gets the trades of what is offered.
+func (p *Plane) cover(ctx context.Context) {
+	if p.live == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, x := range p.parts {
+		if x == nil || x.claim != nil || x.asked {
+			continue
+		}
+		x.asked = true
+		symbols := p.named(i)
+		p.writers.Go(func() {
+			if p.live.Covered(ctx, symbols) != nil {
+				return
+			}
+			p.mu.Lock()
+			x.covered = true
+			p.mu.Unlock()
+			if p.PlaneOptions.Covered != nil {
+				p.PlaneOptions.Covered()
+			}
+		})
+	}
+}
+
+// named are the symbols of a partition by the document; with p.mu held.
+func (p *Plane) named(partition int) (out []feed.Symbol) {
+	for _, name := range p.spec.Symbols {
+		if market.PartitionOf(name) == partition {
+			out = append(out, feed.Symbol{Number: p.Env.Symbols.Intern(name), Name: name})
+		}
+	}
+	return out
+}
+
+// Gathered returns the partitions that are offered and whose trades come already.
+func (p *Plane) Gathered() (out []int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, x := range p.parts {
+		if x != nil && x.claim == nil && x.covered {
+			out = append(out, i)
+		}
+	}
+	return out
 }
 
 // unopened returns the claims that have no writer yet.
@@ -414,10 +468,8 @@ func (p *Plane) route() (symbols []feed.Symbol, restart bool) {
 		case x.writer != nil:
 			numbers = x.writer.symbols
 		case p.live != nil: // it gathers
-			for _, name := range p.spec.Symbols {
-				if market.PartitionOf(name) == i {
-					numbers = append(numbers, p.Env.Symbols.Intern(name))
-				}
+			for _, sym := range p.named(i) {
+				numbers = append(numbers, sym.Number)
 			}
 		default:
 			continue

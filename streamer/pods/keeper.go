@@ -256,6 +256,7 @@ func (k *Keeper) drop(p int) {
 	if g := k.grants[p]; g != nil {
 		g.Lose()
 		k.grants[p], k.writers[p] = nil, Writing
+		k.leases.Drop(p)
 		k.opts.Holder.Lost(p)
 	}
 }

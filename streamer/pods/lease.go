@@ -168,6 +168,9 @@ func (l *Leases) Stored(p int, sent, now time.Time, rev uint64, lease Lease) {
 	h.token, h.until, h.renewAt = lease.Token, sent.Add(TTL), sent.Add(RenewEvery)
 }
 
+// Drop says that we hold a lease no more, whatever the registry says: it runs out by itself.
+func (l *Leases) Drop(p int) { l.held[p] = held{} }
+
 // Held returns the token and the end of a lease of ours; token is 0 if it is none.
 func (l *Leases) Held(p int) (token uint64, until time.Time) { return l.held[p].token, l.held[p].until }
 
