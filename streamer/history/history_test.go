@@ -96,7 +96,7 @@ func newWorld(t *testing.T, capacity int) *world {
 	t.Helper()
 	w := &world{t: t, vendor: &vendor{asked: map[string]int{}}, rings: ring.NewSet(capacity)}
 	w.rings.Carry([]uint32{0}, tfs)
-	w.Service = New(Options{Rings: w.rings, Frames: w, Upstream: w.vendor, Catalog: w, Metrics: w, Log: logr.Discard(), Timeout: 5 * time.Second,
+	w.Service = New(Options{Rings: w.rings, Frames: w, Upstream: w.vendor, Catalog: w, Metrics: w, Log: logr.Discard(), Timeout: time.Minute,
 		Position: func() logs.Cursor { return logs.Cursor{Epoch: "e", Seq: w.seq.Load()} }})
 	w.server = httptest.NewServer(w.Handler())
 	t.Cleanup(w.server.Close)

@@ -29,12 +29,15 @@ func (s *Service) addLogged(ctx context.Context, r *Request, res *result, own, m
 	res.others = true
 	l, ok := s.logged.get(r.Symbol.Number)
 	if !ok || max(own.OldestSeq, minutes.OldestSeq)*60_000 > l.reached { // bars were evicted that came after it was read
+		resets := s.resets.Load()
 		records, err := s.scanner.records(ctx, r.Symbol.Number)
 		if err != nil {
 			return false, err
 		}
 		l = &logged{records, before}
-		s.logged.put(r.Symbol.Number, l, 64+220*len(records), time.Now().Add(loggedFor))
+		if resets == s.resets.Load() {
+			s.logged.put(r.Symbol.Number, l, 64+220*len(records), time.Now().Add(loggedFor))
+		}
 	}
 	if own.Len > 0 {
 		before = min(before, own.OldestSeq*60_000)

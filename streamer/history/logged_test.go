@@ -159,3 +159,23 @@ func TestRollUpOverGap(t *testing.T) {
 		t.Error("partial: ", d)
 	}
 }
+
+// TestScanOfLostLog: what was read of a log that lost its end meanwhile is not kept.
+func TestScanOfLostLog(t *testing.T) {
+	w := newWorld(t, 2)
+	w.alone = true
+	w.minutes(0, 5, 0)
+	w.hold = make(chan struct{})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.starts(0, market.M1, 5)
+	}()
+	eventually(t, func() bool { return w.reading.Load() == 1 })
+	w.Reset()
+	close(w.hold)
+	<-done
+	if _, kept := w.logged.get(0); kept {
+		t.Error("it is kept")
+	}
+}

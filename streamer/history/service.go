@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -25,6 +26,7 @@ type Service struct {
 	texts    *cache[textKey, *answer]
 	flights  singleflight.Group
 	closes   map[uint32]closes // of the flight "symbols"
+	resets   atomic.Uint64
 }
 
 // New makes a service.
@@ -305,6 +307,7 @@ func (s *Service) once(ctx context.Context, key string, fn func(context.Context)
 
 // Reset forgets what was read of BARS: it has lost its end.
 func (s *Service) Reset() {
+	s.resets.Add(1)
 	s.logged.clear()
 	s.texts.clear()
 	s.coverage.Reset()
