@@ -47,8 +47,8 @@ type report struct {
 // nothing stands in for seeds, the log and what needs none of them here.
 type nothing struct{}
 
-func (nothing) Bars(context.Context, uint64, uint32, market.Timeframe, stream.SeedQuery) ([]market.Bar, error) {
-	return nil, nil
+func (nothing) Bars(context.Context, uint64, stream.SeedQuery, func(uint32, []market.Bar) error) error {
+	return nil
 }
 func (nothing) Frames(context.Context, uint64, func(uint64, *logs.Frame) error) error { return nil }
 func (nothing) Get(context.Context, uint64) (*logs.Frame, error)                      { return nil, logs.ErrGone }
