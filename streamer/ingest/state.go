@@ -50,6 +50,7 @@ func (w *Writer) count() {
 		{"outside_session", now.OutsideSession, w.stats.OutsideSession},
 		{"duplicate", now.Duplicates, w.stats.Duplicates},
 		{"too_late", now.TooLate, w.stats.TooLate},
+		{"too_early", now.TooEarly, w.stats.TooEarly},
 		{"overflow", now.Overflow, w.stats.Overflow},
 	} {
 		if c.now > c.then {
