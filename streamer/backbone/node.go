@@ -195,7 +195,8 @@ func (n *Node) run(ctx context.Context) error {
 		others := ask(ctx, n.routes, n.o.Name)
 		d := decide(state, n.ordinal, n.o.Replicas, others, len(n.routes) == 0)
 		n.o.Log.V(1).Info("decided", "do", d.do.String(), "why", d.why)
-		if g == nil && d.do != serve && d.do != move && len(n.routes) > 0 {
+		// While no NATS server does, the cluster port says which generation holds.
+		if g == nil && d.do != move && (d.do != serve || state.Replicas == 1) && len(n.routes) > 0 {
 			var err error
 			if g, err = startGreeter(n.o.ClusterListen, n.o.Name, state.Generation, max(state.Replicas, 1)); err != nil {
 				return err
@@ -212,8 +213,10 @@ func (n *Node) run(ctx context.Context) error {
 			g.stop()
 			g = nil
 		case serve:
-			g.stop()
-			g = nil
+			if state.Replicas == 3 {
+				g.stop()
+				g = nil
+			}
 			err = n.serve(ctx, state)
 		case move:
 			g.stop()
