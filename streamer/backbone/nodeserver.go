@@ -24,6 +24,8 @@ const (
 	duckGrace  = 300 * time.Millisecond
 	duckFor    = 2 * time.Second
 	tlsTimeout = 5 // seconds
+	// routeReports: of so many attempts to reach another node one is said to have failed.
+	routeReports = 60
 )
 
 // nodeServer is a NATS server of one generation: the node's, which listens, or one hidden in the
@@ -88,6 +90,7 @@ func (s *nodeServer) listen() error {
 		return err
 	}
 	o.Cluster.NoAdvertise = true // clients are given every address
+	o.ConnectErrorReports, o.ReconnectErrorReports = routeReports, routeReports
 	if s.n.tls != nil {
 		o.TLSConfig, o.TLSTimeout = s.n.tls.forClients(), tlsTimeout
 	}
@@ -140,6 +143,7 @@ func (s *nodeServer) start() error {
 	if err != nil {
 		return fmt.Errorf("start the NATS server: %w", err)
 	}
+	s.logger.forget()
 	srv.SetLoggerV2(s.logger, false, false, false)
 	s.n.gate.forget()
 	srv.Start()
