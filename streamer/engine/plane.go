@@ -63,7 +63,7 @@ const writeAgain = 10 * time.Second
 // planeFailed takes what the feed cannot get over. A process that serves goes on serving,
 // and says so; one that starts gives up.
 func (e *Engine) planeFailed(err error) {
-	if !e.ready.Load() {
+	if !e.serving.Load() {
 		e.fail(err)
 		return
 	}

@@ -40,7 +40,7 @@ func (r *running) start(ctx context.Context, from market.SourcePosition, said ui
 func (r *running) stop() {
 	if r.cancel != nil {
 		r.cancel()
-		_ = <-r.ended // we ended it
+		<-r.ended //nolint:errcheck // we ended it
 		r.cancel, r.ended = nil, nil
 	}
 }
