@@ -51,7 +51,8 @@ func mountImage(t *testing.T, image string, size int64) (m *mounted, reason stri
 	return m, ""
 }
 
-// fill takes space until no more than leave bytes are free, and returns the file that has it.
+// fill takes space at once until no more than leave bytes are free, before whoever looks
+// from time to time sees it, and returns the file that has it.
 func (m *mounted) fill(t *testing.T, leave int64) string {
 	t.Helper()
 	path := filepath.Join(m.dir, "filler")
@@ -60,18 +61,24 @@ func (m *mounted) fill(t *testing.T, leave int64) string {
 		t.Fatal(err)
 	}
 	defer func() { _ = f.Close() }()
-	chunk := make([]byte, 1<<20)
-	for {
+	for size := int64(0); ; {
 		var s syscall.Statfs_t
 		if err := syscall.Statfs(m.dir, &s); err != nil {
 			t.Fatal(err)
 		}
-		if int64(s.Bavail)*s.Bsize <= leave {
+		more := int64(s.Bavail)*s.Bsize - leave
+		if more <= 0 {
 			return path
 		}
-		if _, err := f.Write(chunk); errors.Is(err, syscall.ENOSPC) {
+		for err = syscall.ENOSPC; err == syscall.ENOSPC && more > 0; more /= 2 { //nolint:errorlint // as the kernel says it
+			if err = syscall.Fallocate(int(f.Fd()), 0, size, more); err == nil {
+				size += more
+			}
+		}
+		if more == 0 {
 			return path
-		} else if err != nil {
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
