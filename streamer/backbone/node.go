@@ -199,13 +199,13 @@ func (n *Node) run(ctx context.Context) error {
 	defer func() { g.stop() }()
 	for ctx.Err() == nil {
 		state := n.getState()
-		others := ask(ctx, n.routes, n.o.Name)
+		others := ask(ctx, n.routes, n.o.Name, n.tls)
 		d := decide(state, n.ordinal, n.o.Replicas, others, len(n.routes) == 0)
 		n.o.Log.V(1).Info("decided", "do", d.do.String(), "why", d.why)
 		// While no NATS server does, the cluster port says which generation holds.
 		if g == nil && d.do != move && (d.do != serve || state.Replicas == 1) && len(n.routes) > 0 {
 			var err error
-			if g, err = startGreeter(n.o.ClusterListen, n.o.Name, state.Generation, max(state.Replicas, 1)); err != nil {
+			if g, err = startGreeter(n.o.ClusterListen, n.o.Name, state.Generation, max(state.Replicas, 1), n.tls); err != nil {
 				return err
 			}
 		}

@@ -90,7 +90,10 @@ func (n *Node) tryMove(ctx context.Context, state nodeState, same map[string]boo
 	after := nodeState{Generation: m.To, Replicas: m.Replicas, Old: state.Generation}
 	if m.Replicas == 1 {
 		n.setServing(nil)
-		fresh.stop() // all is on the disk before the state says so
+		fresh.stop()
+		if err := syncTree(storeDir(n.o.Store, m.To)); err != nil { // all is on the disk before the state says so
+			return err
+		}
 		defer old.stop()
 	}
 	if err := n.setState(after); err != nil {

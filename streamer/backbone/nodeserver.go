@@ -56,7 +56,8 @@ func (n *Node) startServer(generation, replicas int, hidden bool) (*nodeServer, 
 	}
 	s.options = &server.Options{
 		ServerName: n.o.Name, NoSigs: true, MaxPayload: logs.MaxEntry + headerRoom, MaxControlLine: 4096,
-		JetStream: true, StoreDir: dir, DisableJetStreamBanner: true, SyncAlways: true,
+		JetStream: true, StoreDir: dir, DisableJetStreamBanner: true,
+		SyncAlways:         !hidden, // what a move copies is synced as a whole
 		JetStreamMaxMemory: n.o.MaxMemory, JetStreamMaxStore: n.maxStore,
 		CustomClientAuthentication: n.gate, PingInterval: 20 * time.Second, MaxPingsOut: 2,
 		LameDuckGracePeriod: duckGrace, LameDuckDuration: duckFor,
@@ -72,7 +73,7 @@ func (n *Node) startServer(generation, replicas int, hidden bool) (*nodeServer, 
 	}
 	var err error
 	if s.nc, err = nats.Connect("", nats.InProcessServer(s), nats.Token(n.gate.own), nats.Name(n.o.Name), nats.MaxReconnects(-1),
-		nats.ReconnectWait(reconnectWait), nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort()); err == nil {
+		nats.ReconnectWait(reconnectWait), nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(), nats.ErrorHandler(s.complain)); err == nil {
 		s.js, err = jetstream.New(s.nc)
 	}
 	if err != nil {
@@ -174,6 +175,10 @@ func (s *nodeServer) InProcessConn() (net.Conn, error) {
 		return nil, errors.New("the server is stopped")
 	}
 	return srv.InProcessConn()
+}
+
+func (s *nodeServer) complain(_ *nats.Conn, _ *nats.Subscription, err error) {
+	s.n.o.Log.V(1).Info("the node's own connection complains", "reason", err.Error())
 }
 
 func (s *nodeServer) server() *server.Server {

@@ -97,12 +97,12 @@ func TestState(t *testing.T) {
 // TestGreetings: what NATS and a waiting node say first is understood; nothing else is.
 func TestGreetings(t *testing.T) {
 	address := freeAddress(t)
-	g, err := startGreeter(address, "a-1", 7, 3)
+	g, err := startGreeter(address, "a-1", 7, 3, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer g.stop()
-	if got := askOne(t.Context(), address); got == nil || *got != (greeting{"a-1", 7, 3}) {
+	if got := askOne(t.Context(), address, nil); got == nil || *got != (greeting{"a-1", 7, 3}) {
 		t.Errorf("%+v", got)
 	}
 	for _, line := range []string{"", "INFO", "INFO {", `INFO {"server_name":"a-1"}`, `INFO {"server_name":"a-1","cluster":"other"}`, "+OK"} {
