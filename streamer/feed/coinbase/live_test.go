@@ -27,16 +27,16 @@ func TestLive(t *testing.T) {
 			k.until(t, "150 trades", func() bool {
 				return len(k.of(market.Trade, 1)) == 100 && len(k.of(market.Trade, 2)) == 50
 			})
-			check(t, v, "BTC-USD", 1, 5, 0, k.of(market.Trade, 1))
-			check(t, v, "ETH-USD", 2, 0, 0, k.of(market.Trade, 2))
+			check(t, v, "BTC-USD", 1, 5, 0, k.got(market.Trade, 1))
+			check(t, v, "ETH-USD", 2, 0, 0, k.got(market.Trade, 2))
 			k.until(t, "heartbeats", func() bool {
 				seen := k.of(market.Seen, 1)
 				return len(seen) > 2 && seen[0].ID == 5 && seen[len(seen)-1].ID == 105
 			})
-			last := k.of(market.Trade, 2)[49].Time
+			last := k.got(market.Trade, 2)[49].Time
 			k.until(t, "a watermark beyond the last trade", func() bool { return k.mark() > last })
-			if k.entries[0].Kind != market.Seen || k.entries[0].ID != 5 {
-				t.Errorf("the first entry is %+v", k.entries[0])
+			if entries, _ := k.all(); entries[0].Kind != market.Seen || entries[0].ID != 5 {
+				t.Errorf("the first entry is %+v", entries[0])
 			}
 			k.until(t, "a flush of everything", func() bool { return k.loose == 0 })
 			k.until(t, "Connected", func() bool { return k.saw(feed.Connecting, v.URL()) && k.saw(feed.Connected, "") })
@@ -89,14 +89,14 @@ func TestChangeSymbols(t *testing.T) {
 	do(t, v.Make("ETH-USD", 1))
 	do(t, v.Make("BTC-USD", 2))
 	k.until(t, "trades under a new number", func() bool { return len(k.of(market.Trade, 9)) == 2 })
-	if n := len(k.of(market.Trade, 2)); n != 0 {
+	if n := len(k.got(market.Trade, 2)); n != 0 {
 		t.Errorf("%d trades of a symbol that left", n)
 	}
 	s.SetSymbols(symbols("BTC-USD", "ETH-USD"))
 	covered(t, s, "ETH-USD")
 	do(t, v.Make("ETH-USD", 4))
 	k.until(t, "trades of the symbol that came back", func() bool { return len(k.of(market.Trade, 2)) == 4 })
-	check(t, v, "ETH-USD", 2, 1, 0, k.of(market.Trade, 2))
+	check(t, v, "ETH-USD", 2, 1, 0, k.got(market.Trade, 2))
 
 	s.SetSymbols(nil)
 	k.until(t, "no connection without symbols", func() bool { return k.saw(feed.Connecting, "no symbols") })
@@ -137,8 +137,8 @@ func TestSymbolsToAndFro(t *testing.T) {
 	k.until(t, "trades", func() bool {
 		return len(k.of(market.Trade, 1)) == 3 && len(k.of(market.Trade, 2)) == 3
 	})
-	if st := s.Stats(); st.Disconnects != 0 || len(k.of(market.Trade, 3)) != 0 {
-		t.Errorf("%+v, %d trades of a symbol that left", st, len(k.of(market.Trade, 3)))
+	if st := s.Stats(); st.Disconnects != 0 || len(k.got(market.Trade, 3)) != 0 {
+		t.Errorf("%+v, %d trades of a symbol that left", st, len(k.got(market.Trade, 3)))
 	}
 }
 
@@ -197,7 +197,7 @@ func TestSinkFails(t *testing.T) {
 	if err := s.Run(context.Background(), market.SourcePosition{}, 0, k); err != k.fail { //nolint:errorlint // as it is
 		t.Errorf("Run ended with %v", err)
 	}
-	if k.count(feed.Disconnected)+k.count(feed.Failed) != 0 {
+	if k.times(feed.Disconnected)+k.times(feed.Failed) != 0 {
 		t.Errorf("statuses %v", k.statuses)
 	}
 }
@@ -213,7 +213,7 @@ func TestMarksHeld(t *testing.T) {
 	do(t, v.Make("BTC-USD", 1))
 	k.until(t, "a trade", func() bool { return k.has(1, 1) })
 	k.until(t, "a flush", func() bool { return k.flushes > 0 })
-	if at := k.mark(); at != 0 {
+	if at := k.watermark(); at != 0 {
 		t.Errorf("the watermark moved to %d before ETH-USD's newest id was known", at)
 	}
 	v.Heartbeats(true)

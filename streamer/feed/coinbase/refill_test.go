@@ -47,12 +47,12 @@ func TestRefillByID(t *testing.T) {
 
 // TestRefillWhileTrading: pages change while they are read.
 func TestRefillWhileTrading(t *testing.T) {
-	v := vendor(t, coinbasetest.Options{Products: []coinbasetest.Product{{Name: "BTC-USD", PerSecond: 50_000, FirstID: 1 << 40}}, Past: 3 * time.Second, Tick: time.Millisecond})
+	v := vendor(t, coinbasetest.Options{Products: []coinbasetest.Product{{Name: "BTC-USD", PerSecond: 10_000, FirstID: 1 << 40}}, Past: 3 * time.Second, Tick: time.Millisecond})
 	s := source(t, v, nil)
 	const after = 1 << 40
-	got, err := refilled(s, ids(after, after+30_000))
+	got, err := refilled(s, ids(after, after+12_000))
 	do(t, err)
-	check(t, v, "BTC-USD", 1, after, after+30_000, got)
+	check(t, v, "BTC-USD", 1, after, after+12_000, got)
 	to := time.Now().Add(-1100 * time.Millisecond)
 	got, err = refilled(s, feed.Stretch{FromNs: to.Add(-200 * time.Millisecond).UnixNano(), ToNs: to.UnixNano()})
 	do(t, err)
@@ -66,7 +66,7 @@ func TestRefillWhileTrading(t *testing.T) {
 // TestRefillByTime: where an id is not known its place is looked for.
 func TestRefillByTime(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
-	v := vendor(t, coinbasetest.Options{Products: []coinbasetest.Product{{Name: "BTC-USD", PerSecond: 20}}, Past: time.Hour, Tick: -1, Now: func() time.Time { return now }})
+	v := vendor(t, coinbasetest.Options{Products: []coinbasetest.Product{{Name: "BTC-USD", PerSecond: 5}}, Past: time.Hour, Tick: -1, Now: func() time.Time { return now }})
 	s := source(t, v, nil)
 	ago := func(d time.Duration) int64 { return now.Add(-d).UnixNano() }
 	for _, c := range []feed.Stretch{
@@ -78,10 +78,10 @@ func TestRefillByTime(t *testing.T) {
 		{FromNs: ago(time.Hour), ToNs: ago(0)},
 		{FromNs: ago(time.Minute), ToNs: ago(time.Minute)},
 		{FromNs: ago(time.Minute), ToNs: ago(time.Hour)},
-		{AfterID: 70_000, ToNs: ago(time.Minute)},
+		{AfterID: 17_500, ToNs: ago(time.Minute)},
 		{AfterID: 100, ToNs: ago(59 * time.Minute)},
-		{BeforeID: 71_000, FromNs: ago(2 * time.Minute)},
-		{BeforeID: 71_000, FromNs: ago(2 * time.Hour)},
+		{BeforeID: 17_750, FromNs: ago(2 * time.Minute)},
+		{BeforeID: 17_750, FromNs: ago(2 * time.Hour)},
 	} {
 		before := v.Stats().Requests
 		got, err := refilled(s, c)

@@ -65,12 +65,17 @@ func (v *Vendor) serveSocket(w http.ResponseWriter, r *http.Request) {
 	v.mu.Unlock()
 
 	h := &hijacker{ResponseWriter: w}
-	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	c := &client{v: v, subs: map[string]channel{}, ready: make(chan struct{}, 1)}
+	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{InsecureSkipVerify: true,
+		OnPingReceived: func(_ context.Context, payload []byte) bool {
+			c.queue(0x8A, payload) // behind what is queued; the library would give up after 5 s
+			return false
+		}})
 	if err != nil {
 		return
 	}
 	defer func() { _ = ws.CloseNow() }()
-	c := &client{v: v, ws: ws, conn: h.conn, wire: under(h.conn), subs: map[string]channel{}, ready: make(chan struct{}, 1)}
+	c.ws, c.conn, c.wire = ws, h.conn, under(h.conn)
 	if !v.admit(c) {
 		c.refuse(limitText)
 		return
@@ -167,8 +172,11 @@ func (c *client) abort() {
 	c.wake()
 }
 
-// send queues a frame. A connection that lags too far is cut.
-func (c *client) send(frame []byte) {
+// send queues a text frame.
+func (c *client) send(text []byte) { c.queue(0x81, text) }
+
+// queue queues a frame, by its first byte. A connection that lags too far is cut.
+func (c *client) queue(first byte, frame []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone {
@@ -181,7 +189,7 @@ func (c *client) send(frame []byte) {
 		c.wake()
 		return
 	}
-	c.out = appendFrame(c.out, frame)
+	c.out = appendFrame(c.out, first, frame)
 	c.wake()
 }
 
@@ -192,9 +200,9 @@ func (c *client) wake() {
 	}
 }
 
-// appendFrame appends a text frame as a server sends it.
-func appendFrame(dst, text []byte) []byte {
-	dst = append(dst, 0x81)
+// appendFrame appends a frame as a server sends it.
+func appendFrame(dst []byte, first byte, text []byte) []byte {
+	dst = append(dst, first)
 	switch n := len(text); {
 	case n < 126:
 		dst = append(dst, byte(n))
