@@ -201,6 +201,25 @@ func TestSubscriptionLimit(t *testing.T) {
 	covered(t, s, "BTC-USD", "ETH-USD")
 }
 
+// TestSubscriptionLimitLater: a symbol too many costs those that come nothing.
+func TestSubscriptionLimitLater(t *testing.T) {
+	v := vendor(t, coinbasetest.Options{})
+	v.LimitSubscriptions(1)
+	s := source(t, v, nil)
+	k := run(t, s, "BTC-USD")
+	covered(t, s, "BTC-USD")
+	s.SetSymbols(symbols("BTC-USD", "ETH-USD"))
+	k.until(t, "Limited, twice", func() bool { return k.count(feed.Limited) == 2 })
+	do(t, v.Make("BTC-USD", 1))
+	k.until(t, "a trade of the symbol that was there", func() bool { return k.has(1, 1) })
+	v.LimitSubscriptions(0)
+	covered(t, s, "BTC-USD", "ETH-USD")
+	k.until(t, "Connected again", func() bool { return k.count(feed.Connected) == 2 })
+	if st := s.Stats(); st.Disconnects != 0 || st.Limited < 2 {
+		t.Errorf("%+v", st)
+	}
+}
+
 // TestRefused: the vendor is away in several ways and comes back.
 func TestRefused(t *testing.T) {
 	for status, want := range map[int]string{0: "connecting:", 503: "503 Service Unavailable: not now", 429: "429 Too Many Requests: not now"} {

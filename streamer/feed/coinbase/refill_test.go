@@ -228,7 +228,7 @@ func TestRefillStops(t *testing.T) {
 		n++
 		return full
 	})
-	if !errors.Is(err, full) || n != 1 {
+	if err != full || n != 1 { //nolint:errorlint // as it is
 		t.Errorf("error %v after %d", err, n)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -253,7 +253,8 @@ func TestRequestsArePaced(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	stretch := feed.Stretch{Symbol: feed.Symbol{Name: "BTC-USD"}, AfterID: 1, BeforeID: 3}
-	if err := b.Refill(ctx, stretch, nil); err == nil || v.Stats().Requests != 3 {
+	var retry *feed.RetryError
+	if err := b.Refill(ctx, stretch, nil); !errors.As(err, &retry) || v.Stats().Requests != 3 {
 		t.Errorf("a fourth request: %v, %d were made", err, v.Stats().Requests)
 	}
 
@@ -262,7 +263,6 @@ func TestRequestsArePaced(t *testing.T) {
 	v.REST(coinbasetest.RESTFault{Status: 429, RetryAfter: time.Hour, Times: 1})
 	_, err := refilled(c, ids(1, 3))
 	_, other := refilled(d, ids(1, 3))
-	var retry *feed.RetryError
 	if !errors.As(other, &retry) || retry.After < 59*time.Minute || !strings.Contains(other.Error(), "asked for fewer requests") {
 		t.Errorf("after %v the other source has %v", err, other)
 	}

@@ -295,14 +295,21 @@ func (c *client) subscribe(failed string, names []string, chosen channel) {
 	v := c.v
 	var known []string
 	for _, name := range names {
-		if v.books[name] == nil {
-			c.send(errorFrame(failed, name+" is not a valid product"))
-			if !v.opts.SubscribeValid {
-				return
-			}
+		if v.books[name] != nil {
+			known = append(known, name)
 			continue
 		}
-		known = append(known, name)
+		switch v.opts.Unknown {
+		case TakeSilently:
+		case TakeRest:
+			c.send(errorFrame(failed, name+" is not a valid product"))
+		case IgnoreVaguely:
+			c.send(errorFrame(failed, " is not a valid product"))
+			return
+		default:
+			c.send(errorFrame(failed, name+" is not a valid product"))
+			return
+		}
 	}
 	if v.subs > 0 && len(c.subs)+len(known) > v.subs {
 		c.send(errorFrame(failed, "subscription limit exceeded"))

@@ -36,13 +36,27 @@ type Options struct {
 	SubscribeWithin time.Duration
 	// SlowBytes is how much a connection may lag before it is cut: 64 MiB.
 	SlowBytes int
-	// SubscribeValid subscribes to the products of a message that are known though it names
-	// others. (Coinbase ignores such a message.)
-	SubscribeValid bool
+	// Unknown is what happens to a subscription that names a product that is none: IgnoreWhole.
+	Unknown Unknown
 	// RequestsPerSecond and RequestBurst limit REST: 10 and 15; negative: not at all.
 	RequestsPerSecond float64
 	RequestBurst      int
 }
+
+// Unknown is what happens to a subscription that names products that are none.
+type Unknown string
+
+// What happens to it.
+const (
+	// IgnoreWhole: an error names the first of them, and nothing is subscribed to. So does Coinbase.
+	IgnoreWhole Unknown = ""
+	// IgnoreVaguely: an error says that there is one, but not which.
+	IgnoreVaguely Unknown = "vaguely"
+	// TakeRest: an error for each, and the rest is subscribed to.
+	TakeRest Unknown = "rest"
+	// TakeSilently: the rest is subscribed to and nothing is said.
+	TakeSilently Unknown = "silently"
+)
 
 // Stats is what a vendor counts.
 type Stats struct {
