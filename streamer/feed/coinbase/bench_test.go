@@ -29,23 +29,25 @@ func (d *drain) Put(e *market.Entry) error {
 func (d *drain) Flush() error       { return nil }
 func (d *drain) Status(feed.Status) {}
 
-// TestSessionAllocates: between the queue and the sink nothing is allocated for a trade.
-func TestSessionAllocates(t *testing.T) {
+// turns returns frames of 200 trades and 200 heartbeats, and what takes them all: through the
+// queue, the parser, the watermark, into a sink that counts.
+func turns(t testing.TB) (frames int, turn func(), src *Source) {
+	t.Helper()
 	s, err := New(Options{})
 	do(t, err)
 	c := &conn{opts: &s.opts, q: newQueue(1 << 20)}
-	x := newSession(s, c, &drain{n: 1 << 40}, feed.NewWatermark(0))
+	x := newSession(s, c, &drain{n: 1 << 60}, feed.NewWatermark(0))
 	x.ctx = context.Background()
 	x.products["BTC-USD"] = &product{name: "BTC-USD", number: 1, carried: true, state: confirmed}
 	x.order = []*product{x.products["BTC-USD"]}
-	var frames [][]byte
+	var texts [][]byte
 	for i := range 200 {
-		frames = append(frames, fmt.Appendf(nil, `{"type":"match","trade_id":%d,"maker_order_id":"27fff20b-af29-4f45-8744-56dd1ef57dc0","side":"sell","size":"0.04","price":"43210.55","product_id":"BTC-USD","time":"2021-04-17T16:43:30.%06dZ"}`, i+1, i))
-		frames = append(frames, fmt.Appendf(nil, `{"type":"heartbeat","sequence":90,"last_trade_id":%d,"product_id":"BTC-USD","time":"2021-04-17T16:43:30.%06dZ"}`, i+1, i))
+		texts = append(texts, fmt.Appendf(nil, `{"type":"match","trade_id":%d,"maker_order_id":"27fff20b-af29-4f45-8744-56dd1ef57dc0","taker_order_id":"1da6ce16-c8da-4732-9f71-6049f4c6aaf8","side":"sell","size":"0.04","price":"43210.55","product_id":"BTC-USD","sequence":1004,"time":"2021-04-17T16:43:30.%06dZ"}`, i+1, i))
+		texts = append(texts, fmt.Appendf(nil, `{"type":"heartbeat","sequence":90,"last_trade_id":%d,"product_id":"BTC-USD","time":"2021-04-17T16:43:30.%06dZ"}`, i+1, i))
 	}
 	spare := &block{}
-	turn := func() {
-		for _, f := range frames {
+	return len(texts), func() {
+		for _, f := range texts {
 			c.q.push(f, s.opts.now())
 		}
 		b, _ := c.q.take(spare)
@@ -57,15 +59,31 @@ func TestSessionAllocates(t *testing.T) {
 		}
 		b.reset()
 		spare = b
-	}
+	}, s
+}
+
+// TestSessionAllocates: between the socket and the sink nothing is allocated for a trade.
+func TestSessionAllocates(t *testing.T) {
+	frames, turn, s := turns(t)
 	turn()
 	turn()
 	if n := testing.AllocsPerRun(50, turn); n != 0 {
-		t.Errorf("%v allocations for %d frames", n, len(frames))
+		t.Errorf("%v allocations for %d frames", n, frames)
 	}
-	if st := s.Stats(); st.Trades == 0 || st.BadFrames != 0 {
+	if st := s.Stats(); st.Trades < 52*200 || st.BadFrames != 0 {
 		t.Errorf("%+v", st)
 	}
+}
+
+// BenchmarkSession is a frame from the queue's entrance to the sink.
+func BenchmarkSession(b *testing.B) {
+	frames, turn, _ := turns(b)
+	turn()
+	b.ReportAllocs()
+	for b.Loop() {
+		turn()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*frames), "ns/frame")
 }
 
 // BenchmarkSocket is the whole way: a vendor's socket to the sink. The vendor makes its trades
