@@ -280,6 +280,21 @@ func TestSilence(t *testing.T) {
 	}
 }
 
+// TestNoPongs: any frame is a sign of life, though pings are not answered.
+func TestNoPongs(t *testing.T) {
+	v := vendor(t, coinbasetest.Options{Heartbeat: 50 * time.Millisecond})
+	v.Pongs(false)
+	s := source(t, v, func(o *Options) {
+		o.PingEvery, o.PongWithin, o.Quiet = 10*time.Millisecond, 400*time.Millisecond, 10*time.Millisecond
+	})
+	do(t, v.Make("BTC-USD", 1))
+	k := run(t, s, "BTC-USD")
+	k.until(t, "heartbeats for longer than a ping waits", func() bool { return len(k.of(market.Seen, 1)) > 30 })
+	if st := s.Stats(); st.Disconnects != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
 // TestSkew: the exchange's clock is off by an hour and the watermark follows it; when it steps far
 // ahead for a moment the watermark does not.
 func TestSkew(t *testing.T) {

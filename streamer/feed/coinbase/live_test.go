@@ -165,9 +165,72 @@ func TestUnknownProducts(t *testing.T) {
 				if st := s.Stats(); st.Unknown != 2 || st.Connects != 1 {
 					t.Errorf("%+v", st)
 				}
+				if n := v.Stats().Subscribes; batch == 100 && how != coinbasetest.IgnoreVaguely && n > 3 {
+					t.Errorf("%d messages, want one and one more for each that is unknown", n)
+				}
 				k.until(t, "watermarks", func() bool { return k.mark() > 0 })
 			})
 		}
+	}
+}
+
+// TestOverdue: an answer is late once what the vendor sent after that time was read, not before.
+func TestOverdue(t *testing.T) {
+	s, err := New(Options{})
+	do(t, err)
+	c := &conn{opts: &s.opts, q: newQueue(1 << 20)}
+	x := newSession(s, c, newSink(), feed.NewWatermark(0))
+	x.ctx = context.Background()
+	p := &product{name: "BTC-USD", number: 1, carried: true}
+	x.products[p.name], x.order = p, []*product{p}
+	now := time.Now()
+	x.asked = &request{products: x.order, until: now.Add(-5 * time.Second).UnixNano()}
+	beat := func(sent, received time.Time) error {
+		c.q.push(fmt.Appendf(nil, `{"type":"heartbeat","last_trade_id":7,"product_id":"BTC-USD","time":"%s"}`, sent.UTC().Format("2006-01-02T15:04:05.000000Z")), received.UnixNano())
+		b, _ := c.q.take(&block{})
+		return x.block(b)
+	}
+	do(t, beat(now.Add(-8*time.Second), now.Add(-8*time.Second)))
+	do(t, beat(now.Add(-6*time.Second), now)) // 6 s behind: the answer may come yet
+	if err := beat(now.Add(-4*time.Second), now); !errors.Is(err, errNoAnswer) {
+		t.Errorf("error %v", err)
+	}
+	x.reached = 0
+	c.q.answer(now.UnixNano(), now.Add(-4*time.Second).UnixNano())
+	b, _ := c.q.take(&block{})
+	if err := x.block(b); !errors.Is(err, errNoAnswer) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestBackAgain: symbols that leave and come back while a message of ours has no answer yet.
+func TestBackAgain(t *testing.T) {
+	s, err := New(Options{})
+	do(t, err)
+	x := newSession(s, nil, newSink(), feed.NewWatermark(0))
+	x.asked = &request{until: 1} // so nothing is sent
+	carry := func(names ...string) {
+		t.Helper()
+		s.SetSymbols(symbols(names...))
+		do(t, x.carry())
+	}
+	isCovered := func(name string) bool {
+		_, ok := s.covered[name]
+		return ok
+	}
+	carry("UNKNOWN", "LEFT", "STAYS")
+	for name, st := range map[string]state{"UNKNOWN": refused, "LEFT": dropping, "STAYS": confirmed} {
+		x.products[name].state = st
+		x.newest(x.products[name], 5)
+		s.cover([]*product{x.products[name]})
+	}
+	carry("NEW")
+	if isCovered("UNKNOWN") || isCovered("LEFT") || isCovered("STAYS") || x.unsettled != 1 {
+		t.Errorf("covered %v, %d unsettled", s.covered, x.unsettled)
+	}
+	carry("UNKNOWN", "LEFT", "STAYS")
+	if isCovered("UNKNOWN") || isCovered("LEFT") || !isCovered("STAYS") || x.unsettled != 2 || x.products["UNKNOWN"].state != waiting {
+		t.Errorf("covered %v, %d unsettled, unknown is %d", s.covered, x.unsettled, x.products["UNKNOWN"].state)
 	}
 }
 

@@ -110,6 +110,24 @@ func TestRefillByTime(t *testing.T) {
 	}
 }
 
+// TestRefillEdges: a stretch ends where it ends, wherever halving has stopped.
+func TestRefillEdges(t *testing.T) {
+	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	v := vendor(t, coinbasetest.Options{Products: []coinbasetest.Product{{Name: "BTC-USD", PerSecond: 500}}, Past: 20 * time.Second, Tick: -1, Now: func() time.Time { return now }})
+	s := source(t, v, nil)
+	for i := range 40 {
+		to := now.Add(-time.Duration(i) * 450 * time.Millisecond)
+		from := to.Add(-50 * time.Millisecond)
+		got, err := refilled(s, feed.Stretch{FromNs: from.UnixNano(), ToNs: to.UnixNano()})
+		do(t, err)
+		want, err := v.TradesBetween("BTC-USD", from, to)
+		do(t, err)
+		if len(got) != len(want) || len(got) == 0 || got[0] != entry(want[0], 1) {
+			t.Errorf("%d trades up to %v, want %d", len(got), to, len(want))
+		}
+	}
+}
+
 // TestRefillNotOver: while the vendor's clock has not passed the end, trades may still be made.
 func TestRefillNotOver(t *testing.T) {
 	now := time.Now().Truncate(time.Second)

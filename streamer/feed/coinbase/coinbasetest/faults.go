@@ -77,6 +77,9 @@ func (v *Vendor) Heartbeats(on bool) { v.with(func() { v.mute = !on }) }
 // Answers turns answers to subscriptions on or off.
 func (v *Vendor) Answers(on bool) { v.with(func() { v.deaf = !on }) }
 
+// Pongs turns answers to pings on or off.
+func (v *Vendor) Pongs(on bool) { v.with(func() { v.pongless = !on }) }
+
 // Skip keeps the next n trades of a product from the sockets.
 func (v *Vendor) Skip(product string, n int) error {
 	return v.product(product, func(b *book) { b.skip += n })

@@ -68,7 +68,11 @@ func (v *Vendor) serveSocket(w http.ResponseWriter, r *http.Request) {
 	c := &client{v: v, subs: map[string]channel{}, ready: make(chan struct{}, 1)}
 	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{InsecureSkipVerify: true,
 		OnPingReceived: func(_ context.Context, payload []byte) bool {
-			c.queue(0x8A, payload) // behind what is queued; the library would give up after 5 s
+			v.with(func() {
+				if !v.pongless {
+					c.queue(0x8A, payload) // behind what is queued; the library would give up after 5 s
+				}
+			})
 			return false
 		}})
 	if err != nil {

@@ -78,23 +78,24 @@ type Vendor struct {
 	done    sync.WaitGroup
 	killed  atomic.Int64
 
-	mu      sync.Mutex
-	closed  bool
-	books   map[string]*book
-	names   []string // of books, sorted
-	clients []*client
-	dead    []*client // half open
-	stats   Stats
-	skew    time.Duration
-	beat    time.Time // when heartbeats were last sent
-	mute    bool      // no heartbeats
-	deaf    bool      // no answers
-	limit   limit
-	subs    int // products that a connection may subscribe to; 0: any number
-	refuse  refusal
-	rest    RESTFault
-	late    []delayed
-	scratch []byte
+	mu       sync.Mutex
+	closed   bool
+	books    map[string]*book
+	names    []string // of books, sorted
+	clients  []*client
+	dead     []*client // half open
+	stats    Stats
+	skew     time.Duration
+	beat     time.Time // when heartbeats were last sent
+	mute     bool      // no heartbeats
+	deaf     bool      // no answers
+	pongless bool      // no pongs
+	limit    limit
+	subs     int // products that a connection may subscribe to; 0: any number
+	refuse   refusal
+	rest     RESTFault
+	late     []delayed
+	scratch  []byte
 }
 
 // delayed is a frame that is sent later.

@@ -143,7 +143,7 @@ func TestControl(t *testing.T) {
 		return resp.StatusCode, string(text)
 	}
 	for _, what := range []string{"limit?n=1&how=evict", "limit-subscriptions?n=4", "drop", "die", "refuse?for=1s&status=503", "cut?bytes=10&connections=2",
-		"heartbeats?on=false", "answers?on=false", "skip?product=BTC-USD&n=1", "duplicate?product=BTC-USD&n=1", "disorder?product=ETH-USD&n=2",
+		"heartbeats?on=false", "answers?on=false", "pongs?on=false", "skip?product=BTC-USD&n=1", "duplicate?product=BTC-USD&n=1", "disorder?product=ETH-USD&n=2",
 		"late?product=ETH-USD&n=1&by=1s", "make?product=BTC-USD&n=7", "burst?product=ETH-USD&n=5&over=1s", "skew?by=-3s", "error?message=a&reason=b", "huge?bytes=100",
 		"rest?times=2&status=429&retryafter=3s&delay=1ms&drop=1&hole=2&cut=true&lag=5s", "forget?product=BTC-USD&from=2&to=3"} {
 		if code, text := ask("POST", what); code != 200 {
@@ -151,13 +151,13 @@ func TestControl(t *testing.T) {
 		}
 	}
 	b, e := v.books["BTC-USD"], v.books["ETH-USD"]
-	if v.limit != (limit{1, Evict}) || v.subs != 4 || v.refuse.status != 503 || v.sockets.cut != 10 || v.sockets.times != 2 || !v.mute || !v.deaf ||
+	if v.limit != (limit{1, Evict}) || v.subs != 4 || v.refuse.status != 503 || v.sockets.cut != 10 || v.sockets.times != 2 || !v.mute || !v.deaf || !v.pongless ||
 		b.duplicate != 0 || b.newest() != 7 || e.disorder != 2 || e.lateBy != time.Second || len(e.bursts) != 1 || v.skew != -3*time.Second ||
 		v.rest != (RESTFault{Times: 2, Status: 429, RetryAfter: 3 * time.Second, Delay: time.Millisecond, Drop: 1, Hole: 2, Cut: true, Lag: 5 * time.Second}) ||
 		!b.forgotten(3) || b.forgotten(4) {
 		t.Errorf("%+v\n%+v\n%+v", v.rest, b, e)
 	}
-	if len(commands) != 19 {
+	if len(commands) != 20 {
 		t.Errorf("%d commands: try the new ones here", len(commands))
 	}
 	for what, part := range map[string]string{"nothing": "no command", "skip?product=X&n=1": "want one of BTC-USD, ETH-USD", "skip?product=BTC-USD&n=x": "want a whole number",
