@@ -109,7 +109,7 @@ func TestHeartbeatAhead(t *testing.T) {
 
 // TestConnectionLimit: an account that allows no more is left alone for LimitedWait and more.
 func TestConnectionLimit(t *testing.T) {
-	for _, how := range []coinbasetest.LimitHow{coinbasetest.Refuse, coinbasetest.RefuseHandshake} {
+	for _, how := range []coinbasetest.LimitHow{coinbasetest.Refuse, coinbasetest.RefuseClosing, coinbasetest.RefuseHandshake} {
 		t.Run(string(how), func(t *testing.T) {
 			v := vendor(t, coinbasetest.Options{})
 			v.LimitConnections(1, how)
@@ -205,7 +205,8 @@ func TestSubscriptionLimit(t *testing.T) {
 func TestSubscriptionLimitLater(t *testing.T) {
 	v := vendor(t, coinbasetest.Options{})
 	v.LimitSubscriptions(1)
-	s := source(t, v, nil)
+	v.Heartbeats(false) // so nothing but the end of the pause wakes it
+	s := source(t, v, func(o *Options) { o.Quiet, o.PingEvery = time.Hour, time.Hour })
 	k := run(t, s, "BTC-USD")
 	covered(t, s, "BTC-USD")
 	s.SetSymbols(symbols("BTC-USD", "ETH-USD"))

@@ -234,6 +234,40 @@ func TestBackAgain(t *testing.T) {
 	}
 }
 
+// TestSecondError: an error for the message before costs the one that is asked nothing.
+func TestSecondError(t *testing.T) {
+	s, err := New(Options{})
+	do(t, err)
+	x := newSession(s, nil, newSink(), feed.NewWatermark(0))
+	asked := &request{products: []*product{{name: "ETH-USD", carried: true}, {name: "SOL-USD", carried: true}}}
+	x.products["NO-SUCH"] = &product{name: "NO-SUCH", carried: true, state: refused}
+	x.asked = asked
+	if err := x.refuse("Failed to subscribe", "NO-SUCH is not a valid product"); err != nil || x.asked != asked || x.batch != s.opts.Batch {
+		t.Errorf("error %v, asked %v, batches of %d", err, x.asked, x.batch)
+	}
+	if err := x.refuse("Authentication failed", ""); err == nil || err.Error() != "the vendor refused a subscription: Authentication failed: " {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestBackWhileLeaving: a symbol that comes back before the vendor has let it go is not covered by its old subscription.
+func TestBackWhileLeaving(t *testing.T) {
+	v := vendor(t, coinbasetest.Options{})
+	s := source(t, v, nil)
+	k := run(t, s, "BTC-USD", "ETH-USD")
+	covered(t, s, "BTC-USD", "ETH-USD")
+	v.Answers(false)
+	s.SetSymbols(symbols("BTC-USD"))
+	k.until(t, "unsubscribing", func() bool { return v.Stats().Ignored == 1 })
+	s.SetSymbols(symbols("BTC-USD", "ETH-USD"))
+	k.until(t, "the change to be taken up", func() bool { return len(s.changed) == 0 })
+	short, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	if err := s.Covered(short, symbols("ETH-USD")); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("it is covered: %v", err)
+	}
+}
+
 // TestManyProducts: bounded batches, one message at a time.
 func TestManyProducts(t *testing.T) {
 	var products []coinbasetest.Product

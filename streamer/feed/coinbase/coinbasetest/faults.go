@@ -16,6 +16,8 @@ type LimitHow string
 const (
 	// Refuse: the newcomer is told so by an error frame, and closed.
 	Refuse LimitHow = "refuse"
+	// RefuseClosing: the newcomer is told so by the close frame alone.
+	RefuseClosing LimitHow = "refuse-closing"
 	// RefuseHandshake: the newcomer gets 429 instead of a WebSocket.
 	RefuseHandshake LimitHow = "refuse-handshake"
 	// Evict: the oldest is told so and closed; the newcomer lives.

@@ -81,7 +81,7 @@ func (v *Vendor) serveSocket(w http.ResponseWriter, r *http.Request) {
 	defer func() { _ = ws.CloseNow() }()
 	c.ws, c.conn, c.wire = ws, h.conn, under(h.conn)
 	if !v.admit(c) {
-		c.refuse(limitText)
+		c.refuse(limitText, limit.how != RefuseClosing)
 		return
 	}
 	defer v.forget(c)
@@ -128,7 +128,7 @@ func (v *Vendor) admit(c *client) bool {
 			v.clients = slices.Delete(v.clients, 0, 1)
 			v.stats.Evicted++
 			if v.limit.how == Evict {
-				v.done.Go(func() { oldest.refuse(limitText) })
+				v.done.Go(func() { oldest.refuse(limitText, true) })
 			} else {
 				v.done.Go(oldest.abort)
 			}
@@ -159,9 +159,11 @@ func (v *Vendor) unsubscribed(c *client) bool {
 // subscribed reports whether a channel of a product is; the vendor's mutex is held.
 func (c *client) subscribed(product string, ch channel) bool { return c.subs[product]&ch != 0 }
 
-// refuse says why, and closes.
-func (c *client) refuse(text string) {
-	c.send(errorFrame(text, ""))
+// refuse says why, by an error frame first if told so, and closes.
+func (c *client) refuse(text string, frame bool) {
+	if frame {
+		c.send(errorFrame(text, ""))
+	}
 	c.flush()
 	_ = c.ws.Close(websocket.StatusPolicyViolation, text)
 	c.abort()
@@ -245,7 +247,9 @@ func (c *client) flush() {
 	out := c.out
 	c.out, c.gone = nil, true
 	c.mu.Unlock()
-	_, _ = c.conn.Write(out)
+	if len(out) > 0 {
+		_, _ = c.conn.Write(out)
+	}
 }
 
 // take takes a message of the client.
@@ -259,6 +263,7 @@ func (c *client) take(text []byte) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.deaf {
+		v.stats.Ignored++
 		return
 	}
 	if err := json.Unmarshal(text, &m); err != nil || m.Type != "subscribe" && m.Type != "unsubscribe" {

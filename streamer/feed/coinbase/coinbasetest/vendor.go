@@ -61,7 +61,7 @@ const (
 // Stats is what a vendor counts.
 type Stats struct {
 	Open, Accepted, Refused, Evicted, Killed, Cut int // connections; Killed: slow readers
-	Subscribes, Unsubscribes                      int // messages
+	Subscribes, Unsubscribes, Ignored             int // messages
 	Trades, Sent                                  uint64
 	Requests, Throttled, Faulty                   int // of REST
 }
