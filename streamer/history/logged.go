@@ -55,7 +55,7 @@ func (s *Service) newTimeframe(tf market.Timeframe, own, minutes ring.Info) bool
 		return false
 	}
 	_, end := s.opts.Catalog.Session().Period(tf, minutes.OldestSeq*60_000)
-	return own.Len == 0 || own.OldestSeq*60_000 > end
+	return own.Len == 0 || own.OldestSeq*60_000 >= end
 }
 
 // scanner reads BARS for symbols, one reading at a time. Whoever asks while one is under way

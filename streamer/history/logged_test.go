@@ -179,3 +179,27 @@ func TestScanOfLostLog(t *testing.T) {
 		t.Error("it is kept")
 	}
 }
+
+// TestTimeframeAddedLive: bars of the time before a timeframe was added are made of the minutes,
+// also when the first of its own has closed, and there is nothing between them.
+func TestTimeframeAddedLive(t *testing.T) {
+	w := newWorld(t, 5000)
+	w.alone = true
+	for hour, want := range [][]int64{{0}, {0, 60}, {0, 60, 120}, {0, 60, 120, 180}} {
+		from := int64(hour) * 60
+		w.minutes(from, from+60, 0)
+		if hour > 0 { // it was added in the second hour
+			own := market.Record{Timeframe: market.H1, StartMs: t0 + from*60_000, EndMs: t0 + (from+60)*60_000}
+			for m := from; m < from+60; m++ {
+				r := minute(t0 + m*60_000)
+				if err := own.Merge(&r); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.apply(&logs.Frame{Kind: logs.FrameBars, Watermark: own.EndMs, Records: []market.Record{own}})
+		}
+		if d := cmp.Diff(want, w.starts(0, market.H1, 10)); d != "" {
+			t.Errorf("after hour %d:\n%s", hour+1, d)
+		}
+	}
+}
