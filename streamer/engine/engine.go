@@ -284,16 +284,16 @@ func (e *Engine) assemble(set *settings, owner *logs.Owner) {
 	reader := &logs.Reader{Log: e.backbone.Bars(), Symbols: e.symbols}
 	rings := ring.NewSet(int(set.RingCapacity))
 	e.view = &view{reader: reader, symbols: e.symbols, rings: rings, epoch: owner.Epoch, changed: make(chan struct{})}
-	e.hub = stream.NewHub(stream.Options{
-		Log: e.log.WithName("stream"), Metrics: streamMetrics{e.metrics}, Symbols: e.symbols,
-		Frames: reader, Seeds: seeds{rings}, Epoch: owner.Epoch, EpochStartMs: owner.EpochStartMs,
-	})
-	e.view.hub = e.hub
 	e.history = history.New(history.Options{
 		Rings: rings, Frames: reader, Upstream: e.opts.Upstream, Catalog: catalog{e}, Position: e.view.Position,
 		Metrics: historyMetrics{e.metrics}, Log: e.log.WithName("history"),
 	})
 	e.view.history = e.history
+	e.hub = stream.NewHub(stream.Options{
+		Log: e.log.WithName("stream"), Metrics: streamMetrics{e.metrics}, Symbols: e.symbols,
+		Frames: reader, Seeds: seeds{rings, e.history, e.symbols}, Epoch: owner.Epoch, EpochStartMs: owner.EpochStartMs,
+	})
+	e.view.hub = e.hub
 	e.cors = &cors{}
 	e.apply(set)
 }

@@ -300,7 +300,7 @@ func (s *Service) serveCoverage(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.opts.Timeout)
 	defer cancel()
-	res, err := s.collect(ctx, Request{Symbol: sym, Timeframe: market.M1, hereOnly: true,
+	res, err := s.collect(ctx, Request{Symbol: sym, Timeframe: market.M1, HereOnly: true,
 		Query: ring.Query{HasAfter: true, AfterSeq: market.Seq(at[0]) - 1, BeforeMs: at[1] + 59_999}})
 	if err != nil && !errors.Is(err, ErrUpstream) {
 		s.failed(w, err)
