@@ -300,6 +300,7 @@ func (e *Engine) assemble(set *settings, owner *logs.Owner) {
 
 // apply puts into effect what needs no new plane.
 func (e *Engine) apply(set *settings) {
+	respelled := e.symbols.Respell(set.spec.Symbols)
 	numbers := make([]uint32, 0, len(set.Symbols))
 	now := &carried{names: make(map[uint32]string)}
 	for _, s := range e.feedSymbols(set) {
@@ -314,6 +315,10 @@ func (e *Engine) apply(set *settings) {
 	e.hub.Configure(set.streamConfig(e.symbols.Intern))
 	e.cors.configure(set.AllowedOrigins)
 	e.settings.Store(set)
+	if len(respelled) > 0 {
+		e.hub.Respelled(respelled)
+		e.history.Respelled()
+	}
 }
 
 // follow applies frames as they come; a log that lost its end restarts the plane.

@@ -15,8 +15,8 @@ import (
 
 	"github.com/go-logr/logr/funcr"
 
-	v1alpha1 "github.com/marketstream/marketstream/api/v1alpha1"
 	"github.com/marketstream/marketstream/api/podreport"
+	v1alpha1 "github.com/marketstream/marketstream/api/v1alpha1"
 	"github.com/marketstream/marketstream/streamer/eventsource"
 )
 

@@ -75,7 +75,9 @@ func (c *Coverage) Apply(f *logs.Frame, number func(string) uint32) {
 			case known == nil:
 				c.symbols[n] = &covered{since: s.SinceMs}
 			case known.removed != 0: // it was away, and is back
-				known.add(market.Gap{FromMs: known.removed, ToMs: s.SinceMs, State: market.GapUnrepairable})
+				if s.SinceMs > known.removed {
+					known.add(market.Gap{FromMs: known.removed, ToMs: s.SinceMs, State: market.GapUnrepairable})
+				}
 				known.removed = 0
 			}
 		}

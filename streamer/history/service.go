@@ -322,6 +322,9 @@ func (s *Service) Reset() {
 	s.coverage.Reset()
 }
 
+// Respelled forgets encoded pages: symbols are spelled otherwise now.
+func (s *Service) Respelled() { s.texts.clear() }
+
 // statusOf is the HTTP status of an error of Bars.
 func statusOf(err error) (int, string) {
 	switch {
