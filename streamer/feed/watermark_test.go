@@ -146,7 +146,7 @@ func TestOffsetIsMinimum(t *testing.T) {
 	w := NewWatermark(0)
 	var all []sample
 	now := wall
-	for range 20_000 {
+	for range 8_000 {
 		now += r.Int64N(400 * ms)
 		if r.IntN(2000) == 0 {
 			now += r.Int64N(900 * second)

@@ -47,12 +47,12 @@ func TestRefillByID(t *testing.T) {
 
 // TestRefillWhileTrading: pages change while they are read.
 func TestRefillWhileTrading(t *testing.T) {
-	v := vendor(t, coinbasetest.Options{Products: []coinbasetest.Product{{Name: "BTC-USD", PerSecond: 10_000, FirstID: 1 << 40}}, Past: 3 * time.Second, Tick: time.Millisecond})
+	v := vendor(t, coinbasetest.Options{Products: []coinbasetest.Product{{Name: "BTC-USD", PerSecond: 10_000 / scale, FirstID: 1 << 40}}, Past: 3 * time.Second, Tick: time.Millisecond})
 	s := source(t, v, nil)
 	const after = 1 << 40
-	got, err := refilled(s, ids(after, after+12_000))
+	got, err := refilled(s, ids(after, after+12_000/scale))
 	do(t, err)
-	check(t, v, "BTC-USD", 1, after, after+12_000, got)
+	check(t, v, "BTC-USD", 1, after, after+12_000/scale, got)
 	to := time.Now().Add(-1100 * time.Millisecond)
 	got, err = refilled(s, feed.Stretch{FromNs: to.Add(-200 * time.Millisecond).UnixNano(), ToNs: to.UnixNano()})
 	do(t, err)
