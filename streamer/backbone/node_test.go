@@ -275,6 +275,14 @@ func TestNodesCredentials(t *testing.T) {
 			})
 		}
 		ready("with " + token)
+		for i, n := range nodes { // what they show when a route breaks
+			eventually(t, fmt.Sprint(i, " shows ", token), func() error {
+				if shown := n.serving().shown(); shown != token {
+					return errors.New(shown)
+				}
+				return nil
+			})
+		}
 	}
 	if err := nodes[2].Stop(nil); err != nil {
 		t.Fatal(err)

@@ -38,10 +38,11 @@ type nodeServer struct {
 	logger     *serverLogger
 	options    *server.Options
 
-	mu  sync.Mutex
-	srv *server.Server // nil while it is stopped
-	nc  *nats.Conn
-	js  jetstream.JetStream
+	mu    sync.Mutex
+	srv   *server.Server // nil while it is stopped
+	shows string         // the last token that the routes were given to show
+	nc    *nats.Conn
+	js    jetstream.JetStream
 
 	opened bool // NODES has this node's settings; the goroutine of run alone uses it
 }
@@ -237,10 +238,24 @@ func (s *nodeServer) newToken(token string) {
 	if srv == nil || s.hidden || s.replicas == 1 {
 		return
 	}
+	s.mu.Lock()
 	s.options.Routes = s.n.routesWith(token)
-	if err := srv.ReloadOptions(s.options.Clone()); err != nil {
+	options := s.options.Clone()
+	s.mu.Unlock()
+	if err := srv.ReloadOptions(options); err != nil {
 		s.n.o.Log.Error(err, "the routes keep the former credentials")
+		return
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shows = token
+}
+
+// shown is the token that the routes show.
+func (s *nodeServer) shown() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shows
 }
 
 // current returns an error that says what keeps this server from being current.
