@@ -123,3 +123,22 @@ func TestSpelledOtherwise(t *testing.T) {
 		return false
 	})
 }
+
+// TestMetricsOfTheGone: what is measured of a symbol or timeframe goes with it.
+func TestMetricsOfTheGone(t *testing.T) {
+	doc := invented + "  history: {ringCapacity: 10}\n"
+	r := serve(t, doc, "")
+	rings := func(labels string) string {
+		return r.metric("ring_size{"+labels+"}") + " " + r.metric("ring_evictions_total{"+labels+"}")
+	}
+	for _, labels := range []string{`symbol="AAA",timeframe="1m"`, `symbol="BBB",timeframe="1m"`, `symbol="BBB",timeframe="5m"`} {
+		eventually(t, "it is measured: "+labels, func() bool { size, evicted, _ := strings.Cut(rings(labels), " "); return size == "10" && evicted != "" })
+	}
+	r.reload(strings.NewReplacer("[AAA, BBB]", "[aAa]", "[1m, 5m]", "[1m]").Replace(doc))
+	for _, labels := range []string{`symbol="AAA",timeframe="1m"`, `symbol="BBB",timeframe="1m"`, `symbol="BBB",timeframe="5m"`} {
+		eventually(t, "it is gone: "+labels, func() bool { return rings(labels) == " " })
+	}
+	if size, _, _ := strings.Cut(rings(`symbol="aAa",timeframe="1m"`), " "); size != "10" {
+		t.Errorf("%q bars of what is there", size)
+	}
+}
