@@ -74,6 +74,7 @@ type Engine struct {
 	pods        atomic.Pointer[pods.View]
 	feed        atomic.Pointer[feed.Status]
 	configError atomic.Pointer[string]
+	serving     atomic.Bool // the outer port answers
 	ready       atomic.Bool
 	draining    atomic.Bool
 	assembled   atomic.Bool // everything below is there
@@ -131,7 +132,8 @@ func Run(ctx context.Context, opts Options, hurry <-chan struct{}) (err error) {
 		return err
 	}
 	servers.open(e.publicMux())
-	e.ready.Store(true)
+	e.serving.Store(true)
+	e.running.Go(e.becomeReady)
 	if opts.Ready != nil {
 		opts.Ready()
 	}
@@ -141,6 +143,24 @@ func Run(ctx context.Context, opts Options, hurry <-chan struct{}) (err error) {
 	}
 	e.drain(hurry)
 	return err
+}
+
+// becomeReady makes the pod ready once nothing holds it: from then on only draining makes it unready.
+func (e *Engine) becomeReady() {
+	tick := time.NewTicker(catchUpLook)
+	defer tick.Stop()
+	for {
+		if v := e.pods.Load(); v.Settled && v.Hold == "" {
+			e.ready.Store(true)
+			e.keeper.Ready(e.work)
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-e.work.Done():
+			return
+		}
+	}
 }
 
 // PodName makes a name for a process: its host's, and eight letters and digits at random.
