@@ -27,6 +27,9 @@ type Finding struct {
 	Who  string
 	At   time.Time // about when; zero: not known
 	Text string
+	// Symbol is that of a bar that is not true; Lost: it is not there, which may only be late.
+	Symbol string
+	Lost   bool
 }
 
 // Checker holds what was said against the truth.
@@ -46,7 +49,7 @@ const mostFindings = 200
 func (c *Checker) find(n *int, who string, at time.Time, format string, args ...any) {
 	*n++
 	if len(c.Findings) < mostFindings {
-		c.Findings = append(c.Findings, Finding{who, at, fmt.Sprintf(format, args...)})
+		c.Findings = append(c.Findings, Finding{Who: who, At: at, Text: fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -82,6 +85,7 @@ func (c *Checker) Bars(who string, final map[clients.Key]*clients.Bar) {
 			continue
 		}
 		c.Counts.Bars++
+		found := len(c.Findings)
 		want, there := c.Truth[k]
 		switch at := end(k); {
 		case b.Void && there, !there && !b.Void:
@@ -92,6 +96,9 @@ func (c *Checker) Bars(who string, final map[clients.Key]*clients.Bar) {
 			c.find(&c.Partial, who, at, "%s rev %d is still partial: %s; the vendor's trades make %s", k, b.Rev, b.Values(), want)
 		case b.Values() != want:
 			c.find(&c.Wrong, who, at, "%s rev %d: %s; the vendor's trades make %s", k, b.Rev, b.Values(), want)
+		}
+		for i := found; i < len(c.Findings); i++ {
+			c.Findings[i].Symbol = k.Symbol
 		}
 	}
 	began := first(final)
@@ -105,6 +112,7 @@ func (c *Checker) Bars(who string, final map[clients.Key]*clients.Bar) {
 	slices.SortFunc(missing, compareKeys)
 	for _, k := range missing {
 		c.find(&c.Lost, who, end(k), "%s is missing; the vendor's trades make %s", k, c.Truth[k])
+		c.Findings[len(c.Findings)-1].Symbol, c.Findings[len(c.Findings)-1].Lost = k.Symbol, true
 	}
 }
 

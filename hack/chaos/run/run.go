@@ -46,6 +46,7 @@ type run struct {
 	sys     *system.System
 	env     *faults.Env
 	clients []*clients.Client
+	dumped  map[string]bool
 
 	mu   sync.Mutex
 	bad  []oracle.Finding // what was wrong while it went on
@@ -87,7 +88,7 @@ func Run(ctx context.Context, o Options) (res *Result, err error) {
 			return nil, err
 		}
 	}
-	r := &run{Options: o}
+	r := &run{Options: o, dumped: make(map[string]bool)}
 	if r.line, err = timeline.New(filepath.Join(o.Dir, "timeline.log"), o.Out); err != nil {
 		return nil, err
 	}

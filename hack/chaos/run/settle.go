@@ -48,6 +48,9 @@ func (r *run) settle(ctx context.Context, done int) (*Result, error) {
 			last = text
 			r.line.Say("chaos", "   %s", text)
 		}
+		if err == nil && c != nil {
+			r.dump(ctx, c) // while TICKS has what it was made from
+		}
 		if time.Since(began) > r.Settle {
 			if c == nil {
 				c = r.checker(began)
@@ -63,6 +66,24 @@ func (r *run) settle(ctx context.Context, done int) (*Result, error) {
 		r.follow(ctx, c, log)
 	}
 	return r.result(c, done), ctx.Err()
+}
+
+const mostDumps = 3
+
+// dump writes down what the log holds of symbols whose bars are not true, once each, and a few.
+func (r *run) dump(ctx context.Context, c *oracle.Checker) {
+	for _, f := range c.Findings {
+		if f.Symbol == "" || len(r.dumped) == mostDumps || r.dumped[f.Symbol] || f.Lost {
+			continue
+		}
+		r.dumped[f.Symbol] = true
+		path, err := r.sys.Dump(ctx, f.Symbol)
+		if err != nil {
+			r.line.Say("chaos", "%v", err)
+			continue
+		}
+		r.line.Say("chaos", "   see %s: %s", path, f.Text)
+	}
 }
 
 // mend undoes everything that was done.
