@@ -102,7 +102,7 @@ func (h *History) take(e *eventsource.Event, pod string) (wrong string) {
 			h.wrong = append(h.wrong, wrong)
 		}
 	}()
-	if h.from == "" && e.ID != "" && !e.HasID {
+	if h.from == "" && len(h.events) == 0 && e.ID != "" && !e.HasID {
 		h.from = e.ID // the bare id behind a seed
 	}
 	switch e.Type {
