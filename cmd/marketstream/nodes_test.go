@@ -227,7 +227,7 @@ func (c *chain) add(ctx context.Context, data []byte) error {
 					continue
 				}
 			default:
-				err = fmt.Errorf("after %d stands %d: %w (%v)", c.last, e.Seq, err, e2)
+				err = fmt.Errorf("after %d stands %d: %w (%w)", c.last, e.Seq, err, e2)
 			}
 		}
 		if err != nil {

@@ -329,7 +329,7 @@ func TestHolderKilled(t *testing.T) {
 		if len(symbols) > 0 {
 			killed = append(killed, w.pauseOf(symbols, 3))
 		}
-		holders = c.holders(fastPartitions()...)
+		c.holders(fastPartitions()...)
 		c.add() // it takes its share over from those that are alive
 		handed = append(handed, w.pauseOf(fastSymbols, 5))
 	}

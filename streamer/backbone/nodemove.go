@@ -28,7 +28,7 @@ func (n *Node) move(ctx context.Context, state nodeState) error {
 	for {
 		err := n.tryMove(ctx, state, same)
 		if err == nil || ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the node ends, and the move goes on at its next start
 		}
 		n.say(fmt.Sprintf("the move to %d nodes waits: %v", state.Move.Replicas, err))
 		select {

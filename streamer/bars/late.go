@@ -42,7 +42,7 @@ func (f *Fold) late(s *symbol, i int32, e *market.Entry, oldest int64) {
 	}
 	c := f.recall(s, start)
 	c.Flags |= one.Flags
-	if e.ID != 0 && !c.ids.add(e.ID) {
+	if e.ID != 0 && !f.isNew(&c.ids, e.ID) {
 		f.stats.Duplicates++
 		return
 	}

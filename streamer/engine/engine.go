@@ -304,22 +304,23 @@ func (e *Engine) assemble(set *settings, owner *logs.Owner) {
 	reader := &logs.Reader{Log: e.backbone.Bars(), Symbols: e.symbols}
 	rings := ring.NewSet(int(set.RingCapacity))
 	e.view = &view{reader: reader, symbols: e.symbols, rings: rings, epoch: owner.Epoch, changed: make(chan struct{})}
-	e.hub = stream.NewHub(stream.Options{
-		Log: e.log.WithName("stream"), Metrics: streamMetrics{e.metrics}, Symbols: e.symbols,
-		Frames: reader, Seeds: seeds{rings}, Epoch: owner.Epoch, EpochStartMs: owner.EpochStartMs,
-	})
-	e.view.hub = e.hub
 	e.history = history.New(history.Options{
 		Rings: rings, Frames: reader, Upstream: e.opts.Upstream, Catalog: catalog{e}, Position: e.view.Position,
 		Metrics: historyMetrics{e.metrics}, Log: e.log.WithName("history"),
 	})
 	e.view.history = e.history
+	e.hub = stream.NewHub(stream.Options{
+		Log: e.log.WithName("stream"), Metrics: streamMetrics{e.metrics}, Symbols: e.symbols,
+		Frames: reader, Seeds: seeds{rings, e.history, e.symbols}, Epoch: owner.Epoch, EpochStartMs: owner.EpochStartMs,
+	})
+	e.view.hub = e.hub
 	e.cors = &cors{}
 	e.apply(set)
 }
 
 // apply puts into effect what needs no new plane.
 func (e *Engine) apply(set *settings) {
+	respelled := e.symbols.Respell(set.spec.Symbols)
 	numbers := make([]uint32, 0, len(set.Symbols))
 	now := &carried{names: make(map[uint32]string)}
 	for _, s := range e.feedSymbols(set) {
@@ -334,6 +335,10 @@ func (e *Engine) apply(set *settings) {
 	e.hub.Configure(set.streamConfig(e.symbols.Intern))
 	e.cors.configure(set.AllowedOrigins)
 	e.settings.Store(set)
+	if len(respelled) > 0 {
+		e.hub.Respelled(respelled)
+		e.history.Respelled()
+	}
 }
 
 // follow applies frames as they come; a log that lost its end restarts the plane.

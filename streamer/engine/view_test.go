@@ -71,9 +71,10 @@ func TestRewoundAndRefilled(t *testing.T) {
 	reader := &logs.Reader{Log: log, Symbols: symbols}
 	rings := ring.NewSet(100)
 	v := &view{reader: reader, symbols: symbols, rings: rings, epoch: "e1", changed: make(chan struct{})}
-	v.hub = stream.NewHub(stream.Options{Log: logr.Discard(), Metrics: streamMetrics{metrics.New("test")}, Symbols: symbols, Frames: reader, Seeds: seeds{rings}, Epoch: "e1"})
-	defer v.hub.Close()
 	v.history = history.New(history.Options{Rings: rings, Frames: reader, Position: v.Position})
+	v.hub = stream.NewHub(stream.Options{Log: logr.Discard(), Metrics: streamMetrics{metrics.New("test")}, Symbols: symbols, Frames: reader,
+		Seeds: seeds{rings, v.history, symbols}, Epoch: "e1"})
+	defer v.hub.Close()
 	spy := symbols.Intern("SPY")
 	rings.Carry([]uint32{spy}, []market.Timeframe{market.M1})
 	v.hub.Configure(stream.Config{Symbols: []stream.SymbolConfig{{Number: spy, Name: "SPY"}}, Timeframes: []market.Timeframe{market.M1},

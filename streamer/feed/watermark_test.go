@@ -170,6 +170,21 @@ func TestOffsetIsMinimum(t *testing.T) {
 	}
 }
 
+// TestOffsetExpires: what is older than the window is not known any more.
+func TestOffsetExpires(t *testing.T) {
+	w := NewWatermark(0)
+	w.Event(wall, wall)
+	w.Mark(wall)
+	for at := wall; at <= wall+offsetWindow; at += offsetWindow / 3 {
+		w.Answered(at, wall)
+	}
+	if _, known := w.Offset(); known {
+		t.Error("the offset is known by a sample older than 10 minutes")
+	}
+	w.Answered(wall+offsetWindow+second, wall+offsetWindow)
+	stands(t, w, wall+offsetWindow+second)
+}
+
 // TestWatermarkStep: the exchange's clock, or ours, steps by a minute.
 func TestWatermarkStep(t *testing.T) {
 	w := NewWatermark(0)
