@@ -55,7 +55,9 @@ func TestTakenOverAfterFill(t *testing.T) {
 	trade := func(id uint64, ms int64) market.Entry {
 		return market.Entry{Kind: market.Trade, ID: id, Order: id, Time: ms * 1e6, Price: market.MustDecimal("1.5"), Size: market.MustDecimal("2")}
 	}
-	mark := func(ms int64) market.Entry { return market.Entry{Kind: market.Mark, Symbol: market.AllSymbols, Time: ms * 1e6} }
+	mark := func(ms int64) market.Entry {
+		return market.Entry{Kind: market.Mark, Symbol: market.AllSymbols, Time: ms * 1e6}
+	}
 	say := func(w *Writer, entries ...market.Entry) {
 		t.Helper()
 		for i := range entries {
