@@ -259,6 +259,7 @@ func (f *Fold) record(i int32, g market.Gap) {
 	f.gaps = append(f.gaps, g)
 	f.opened(g)
 	from, to := g.FromMs, g.ToMs
+	s.begin(&g)
 	f.remember(s, from, to)
 	horizon := int64(math.MinInt64)
 	if f.watermark >= math.MinInt64+f.cfg.RevisionWindowMs {

@@ -26,6 +26,7 @@ type symbol struct {
 	filling            filling
 	changed            bool
 	spans              []span // gaps that may touch a bar still to come
+	beganMs            int64  // where what is known of the symbol begins; 0: nobody said
 	// tooLate are the last minutes for which a gap was recorded because trades came too late.
 	tooLate [8]int64
 	next    uint8
@@ -34,14 +35,25 @@ type symbol struct {
 // span is a gap as bars see it.
 type span struct{ from, to int64 }
 
-// inGap reports whether a period touches a gap.
+// inGap reports whether a period touches a gap, or began before anything was known. (It does
+// so where a timeframe joins whose period is longer, or does not divide the others.)
 func (s *symbol) inGap(start, end int64) bool {
+	if start < s.beganMs && end > s.beganMs {
+		return true
+	}
 	for _, g := range s.spans {
 		if g.from < end && g.to > start {
 			return true
 		}
 	}
 	return false
+}
+
+// begin notes a gap that says where what is known begins: there is no trade before it.
+func (s *symbol) begin(g *market.Gap) {
+	if g.Reason == market.GapStart && g.AfterID == 0 && g.BeforeID != 0 && g.State != market.GapRemoved {
+		s.beganMs = g.FromMs
+	}
 }
 
 type openRecord struct {

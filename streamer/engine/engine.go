@@ -206,7 +206,11 @@ func (e *Engine) start(ctx context.Context, hurry <-chan struct{}) (err error) {
 	} else {
 		want.Generation.Generation = 1
 	}
-	owner, err := own(ctx, e.backbone.Bars(), want, time.Now())
+	var owner *logs.Owner
+	err = patiently(ctx, e.log, "whose it is", func() (err error) {
+		owner, err = own(ctx, e.backbone.Bars(), want, time.Now())
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -303,7 +307,7 @@ const catchUpLook = 20 * time.Millisecond
 func (e *Engine) assemble(set *settings, owner *logs.Owner) {
 	reader := &logs.Reader{Log: e.backbone.Bars(), Symbols: e.symbols}
 	rings := ring.NewSet(int(set.RingCapacity))
-	e.view = &view{reader: reader, symbols: e.symbols, rings: rings, epoch: owner.Epoch, changed: make(chan struct{})}
+	e.view = &view{reader: reader, symbols: e.symbols, rings: rings, epoch: owner.Epoch, log: e.log.WithName("view"), changed: make(chan struct{})}
 	e.history = history.New(history.Options{
 		Rings: rings, Frames: reader, Upstream: e.opts.Upstream, Catalog: catalog{e}, Position: e.view.Position,
 		Metrics: historyMetrics{e.metrics}, Log: e.log.WithName("history"),

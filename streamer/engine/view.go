@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/go-logr/logr"
+
 	"github.com/marketstream/marketstream/streamer/history"
 	"github.com/marketstream/marketstream/streamer/ingest"
 	"github.com/marketstream/marketstream/streamer/logs"
@@ -25,6 +27,7 @@ type view struct {
 	history *history.Service
 	hub     *stream.Hub
 	epoch   string
+	log     logr.Logger
 
 	position atomic.Pointer[logs.Cursor]
 
@@ -117,17 +120,23 @@ func head(f *logs.Frame) *logs.Frame {
 	return &h
 }
 
-// load applies everything that is stored.
+// load applies everything that is stored, and was not applied.
 func (v *view) load(ctx context.Context) error {
-	if err := v.reader.Frames(ctx, 1, v.apply); err != nil {
-		return fmt.Errorf("reading BARS: %w", err)
-	}
-	return nil
+	return patiently(ctx, v.log, "what it holds", func() error {
+		if err := v.reader.Frames(ctx, v.last()+1, v.apply); err != nil {
+			return fmt.Errorf("reading BARS: %w", err)
+		}
+		return nil
+	})
 }
 
 // refill reads the log into the rings again, for symbols and timeframes that were just
 // added: what is there already is replaced by itself.
 func (v *view) refill(ctx context.Context) error {
+	return patiently(ctx, v.log, "what it holds", func() error { return v.refillOnce(ctx) })
+}
+
+func (v *view) refillOnce(ctx context.Context) error {
 	return v.reader.Frames(ctx, 1, func(_ uint64, f *logs.Frame) error {
 		for i := range f.Records {
 			if b, ok := f.Records[i].Bar(); ok {
@@ -143,11 +152,11 @@ func (v *view) refill(ctx context.Context) error {
 func (v *view) follow(ctx context.Context, rewound func(error)) error {
 	for {
 		err := v.reader.Tail(ctx, v.last()+1, v.apply)
-		if !errors.Is(err, logs.ErrRewound) {
-			return err
+		for errors.Is(err, logs.ErrRewound) { // once more, while it is read again
+			rewound(err)
+			err = v.rewind(ctx)
 		}
-		rewound(err)
-		if err := v.rewind(ctx); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -156,7 +165,11 @@ func (v *view) follow(ctx context.Context, rewound func(error)) error {
 // rewind cuts the tail to what the log still has and reads everything again. By then the log
 // may be longer than it was, with other frames at the same places.
 func (v *view) rewind(ctx context.Context) error {
-	kept, err := v.hub.Common(ctx)
+	var kept uint64
+	err := patiently(ctx, v.log, "what is left of it", func() (err error) {
+		kept, err = v.hub.Common(ctx)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("looking for what is left of BARS: %w", err)
 	}
