@@ -55,6 +55,26 @@ type View struct {
 	Held     [market.Partitions]uint64 // token of what we hold, else 0
 }
 
+// Warm returns the names of the pods that may hold things, sorted.
+func (v *View) Warm() (names []string) {
+	for i := range v.Pods {
+		if v.Pods[i].State == Warm {
+			names = append(names, v.Pods[i].Pod)
+		}
+	}
+	return names
+}
+
+// Get returns what a pod said last; ok is false if it is not alive.
+func (v *View) Get(pod string) (a Announcement, ok bool) {
+	for i := range v.Pods {
+		if v.Pods[i].Pod == pod {
+			return v.Pods[i], true
+		}
+	}
+	return a, false
+}
+
 const (
 	// lookAround is how often the keeper looks whether a step is due.
 	lookAround = 100 * time.Millisecond
@@ -104,6 +124,16 @@ func (k *Keeper) Report(ctx context.Context, clients int, covered []int) {
 		changed := !(&Announcement{Covered: k.self.Covered}).equal(&now)
 		k.self.Connections, k.self.Covered = clients, covered
 		if changed {
+			k.announce()
+		}
+	})
+}
+
+// Loaded says for which set of warm pods ([Rings.ID]) the pod has all rings that it is to hold.
+func (k *Keeper) Loaded(ctx context.Context, rings string) {
+	k.do(ctx, func() {
+		if k.self.Rings != rings {
+			k.self.Rings = rings
 			k.announce()
 		}
 	})
