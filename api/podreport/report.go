@@ -23,6 +23,18 @@ type Report struct {
 	Draining    bool         `json:"draining"`
 	Symbols     int          `json:"symbols"`
 	Log         LogPositions `json:"log"`
+	Rings       Rings        `json:"rings"`
+}
+
+// Rings is what the pod has of the closed bars in memory, spread over all pods by symbol.
+type Rings struct {
+	// Held and Wanted count symbols times timeframes: that are here, and that are to be.
+	Held   int `json:"held"`
+	Wanted int `json:"wanted"`
+	Bytes  int `json:"bytes"`
+	// Set is the id of the set of warm pods as this one sees them, Loaded the one that it has announced.
+	Set    string `json:"set"`
+	Loaded string `json:"loaded"`
 }
 
 // Secret is a Secret that the pod needs, by name.

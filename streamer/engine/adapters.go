@@ -8,6 +8,7 @@ import (
 	"github.com/marketstream/marketstream/streamer/market"
 	"github.com/marketstream/marketstream/streamer/metrics"
 	"github.com/marketstream/marketstream/streamer/ring"
+	"github.com/marketstream/marketstream/streamer/shard"
 	"github.com/marketstream/marketstream/streamer/stream"
 
 	v1alpha1 "github.com/marketstream/marketstream/api/v1alpha1"
@@ -40,23 +41,27 @@ func (m historyMetrics) VendorEmpty(symbol, timeframe string) {
 }
 
 // seeds are the bars that streams begin with.
-type seeds struct{ rings *ring.Set }
+type seeds struct{ shard *shard.Shard }
 
 // Bars implements [stream.Seeds].
 func (s seeds) Bars(ctx context.Context, seq uint64, q stream.SeedQuery, fn func(uint32, []market.Bar) error) error {
-	if err := s.rings.WaitApplied(ctx, seq); err != nil {
-		return err
-	}
-	var bars []market.Bar
+	asks := make([]ring.Ask, 0, len(q.Symbols)*len(q.Timeframes))
 	for _, symbol := range q.Symbols {
 		for _, tf := range q.Timeframes {
-			bars, _ = s.rings.Read(symbol, tf, ring.Query{Limit: q.Limit, AfterSeq: q.AfterSeq, HasAfter: q.HasAfter}, bars[:0])
-			if err := fn(symbol, bars); err != nil {
-				return err
-			}
+			asks = append(asks, ring.Ask{Symbol: symbol, Timeframe: tf, Query: ring.Query{Limit: q.Limit, AfterSeq: q.AfterSeq, HasAfter: q.HasAfter}})
 		}
 	}
-	return nil
+	return s.shard.Walk(ctx, seq, asks, func(i int, bars []market.Bar) error { return fn(asks[i].Symbol, bars) })
+}
+
+// shardMetrics are the shard's metrics.
+type shardMetrics struct{ *metrics.Set }
+
+func (m shardMetrics) Moved(direction string, rings int) {
+	m.RingMoves.WithLabelValues(direction).Add(float64(rings))
+}
+func (m shardMetrics) Forwarded(result string, n int) {
+	m.RingForwards.WithLabelValues(result).Add(float64(n))
 }
 
 // catalog is what the stream carries, as it is now.

@@ -57,6 +57,10 @@ func (e *Engine) gauge(evicted map[ring.Size]uint64) {
 		e.metrics.RingSize.WithLabelValues(labels[0], labels[1]).Set(float64(n))
 	}
 	e.metrics.RingBytes.Set(float64(bytes))
+	e.ringBytes.Store(int64(bytes))
+	held, wanted := e.shard.Counts()
+	e.metrics.RingsHeld.Set(float64(held))
+	e.metrics.RingsWanted.Set(float64(wanted))
 	e.metrics.ConfigGeneration.Set(float64(e.view.generation().Generation))
 	if ms, ok := e.watermark(); ok && ms < market.EndOfFeed {
 		e.metrics.FeedLag.Set(float64(time.Now().UnixMilli()-ms) / 1000)
@@ -225,5 +229,10 @@ func (e *Engine) report() podreport.Report {
 			WatermarkMs: g.WatermarkMs, LastSeq: g.LastSeq})
 	}
 	r.Moves = e.moves()
+	r.Rings.Held, r.Rings.Wanted = e.shard.Counts()
+	r.Rings.Bytes, r.Rings.Set = int(e.ringBytes.Load()), e.shard.Set()
+	if id := e.loaded.Load(); id != nil {
+		r.Rings.Loaded = *id
+	}
 	return r
 }

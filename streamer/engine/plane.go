@@ -37,7 +37,7 @@ func (e *Engine) makePlane(set *settings, src *openFeed, owner *logs.Owner) {
 	live, ok := src.Source.(feed.Live)
 	e.keeper = pods.NewKeeper(pods.Options{Pod: e.opts.Pod, Address: e.opts.Address,
 		Registry: e.backbone.Registry(), Peers: e.backbone.Peers(), Holder: holder{e},
-		Overlap: ok && live.Traits().Overlap, Sole: e.opts.Remote == nil, Log: e.log.WithName("pods"), Changed: func(v pods.View) { e.pods.Store(&v) }})
+		Overlap: ok && live.Traits().Overlap, Sole: e.opts.Remote == nil, Log: e.log.WithName("pods"), Changed: e.podsChanged})
 }
 
 // writerEnded has a partition claimed anew whose writer cannot go on: the log has moved

@@ -12,6 +12,7 @@ import (
 	"github.com/marketstream/marketstream/streamer/logs"
 	"github.com/marketstream/marketstream/streamer/market"
 	"github.com/marketstream/marketstream/streamer/ring"
+	"github.com/marketstream/marketstream/streamer/shard"
 	"github.com/marketstream/marketstream/streamer/stream"
 )
 
@@ -22,11 +23,13 @@ type view struct {
 	reader  *logs.Reader
 	symbols *market.SymbolTable
 	rings   *ring.Set
+	shard   *shard.Shard
 	history *history.Service
 	hub     *stream.Hub
 	epoch   string
 
 	position atomic.Pointer[logs.Cursor]
+	tags     tags
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and made again when applied moves
@@ -83,8 +86,10 @@ func (v *view) apply(seq uint64, f *logs.Frame) error {
 				v.rings.Apply(r.Symbol, &b)
 			}
 		}
+		v.shard.Apply(seq, f)
 		v.history.Coverage().Apply(f, v.symbols.Intern)
 	}
+	v.tags.put(seq, f.Tag)
 	v.rings.SetApplied(seq)
 	v.position.Store(&logs.Cursor{Epoch: v.epoch, Seq: seq, Index: f.Events() - 1, Tag: f.Tag})
 
@@ -125,19 +130,6 @@ func (v *view) load(ctx context.Context) error {
 	return nil
 }
 
-// refill reads the log into the rings again, for symbols and timeframes that were just
-// added: what is there already is replaced by itself.
-func (v *view) refill(ctx context.Context) error {
-	return v.reader.Frames(ctx, 1, func(_ uint64, f *logs.Frame) error {
-		for i := range f.Records {
-			if b, ok := f.Records[i].Bar(); ok {
-				v.rings.Apply(f.Records[i].Symbol, &b)
-			}
-		}
-		return nil
-	})
-}
-
 // follow applies frames as they come until ctx ends. When the log turns out to have lost
 // its end, it forgets what it applied, begins again and calls rewound.
 func (v *view) follow(ctx context.Context, rewound func(error)) error {
@@ -161,6 +153,8 @@ func (v *view) rewind(ctx context.Context) error {
 		return fmt.Errorf("looking for what is left of BARS: %w", err)
 	}
 	v.rings.Reset() // before streams begin again: they wait for what is left
+	v.shard.Reset()
+	v.tags.clear()
 	v.history.Reset()
 	v.position.Store(nil)
 	v.mu.Lock()

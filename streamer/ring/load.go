@@ -143,3 +143,24 @@ func (s *Set) Keep(symbols []uint32, timeframes []market.Timeframe) {
 		}
 	}
 }
+
+// Len is how many rings there are.
+func (s *Set) Len() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return len(s.series)
+}
+
+// Has reports whether there is such a ring.
+func (s *Set) Has(symbol uint32, tf market.Timeframe) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.series[key{symbol, tf}] != nil
+}
+
+// Capacity is how many bars each ring keeps.
+func (s *Set) Capacity() int {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.capacity
+}
