@@ -184,7 +184,11 @@ func (e *Engine) start(ctx context.Context, hurry <-chan struct{}) (err error) {
 	if e.backbone, err = e.openBackbone(ctx, set); err != nil {
 		return err
 	}
-	heard := e.meet(ctx)
+	meeting, err := e.meet()
+	if err != nil {
+		return err
+	}
+	defer meeting.stop()
 	if e.source, err = e.openFeed(ctx, set); err != nil {
 		return err
 	}
@@ -201,7 +205,7 @@ func (e *Engine) start(ctx context.Context, hurry <-chan struct{}) (err error) {
 	if err := e.assemble(set, owner); err != nil {
 		return err
 	}
-	e.shard.Begin(heard())
+	e.shard.Begin(meeting.warm(ctx, e))
 	e.opts.Progress("reading what the log holds")
 	if err := e.view.load(ctx); err != nil {
 		return err
@@ -212,7 +216,7 @@ func (e *Engine) start(ctx context.Context, hurry <-chan struct{}) (err error) {
 	if err := e.listen(); err != nil {
 		return err
 	}
-	e.makePlane(set, e.source, owner)
+	e.makePlane(set, e.source, owner, meeting.all())
 	e.assembled.Store(true)
 	e.running.Go(func() { e.plane.Run(e.work) })
 	e.running.Go(func() { e.shard.Run(e.work) })

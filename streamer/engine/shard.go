@@ -16,42 +16,73 @@ import (
 	"github.com/marketstream/marketstream/streamer/shard"
 )
 
-// meetFor is how long a pod that starts listens for the others, so that it loads its own
-// rings and no more: each is heard twice.
+// meetFor is how long a pod that starts listens for the others before it loads: each is heard twice.
 const meetFor = 2*pods.AnnounceEvery + 200*time.Millisecond
 
-// meet listens for the other pods while others things are done; heard waits until they had the time to be
-// heard, and returns the warm ones.
-func (e *Engine) meet(ctx context.Context) (heard func() []string) {
+// meeting listens for the other pods from the start of the process until its keeper does:
+// who takes itself to be alone would load all rings.
+type meeting struct {
+	began time.Time
+	stop  func()
+
+	mu    sync.Mutex
+	heard map[string]met
+}
+
+type met struct {
+	pods.Announcement
+	at time.Time
+}
+
+// meet begins a meeting; in one process there is nobody to meet.
+func (e *Engine) meet() (*meeting, error) {
+	m := &meeting{began: time.Now(), stop: func() {}, heard: make(map[string]met)}
 	if e.opts.Remote == nil {
-		return func() []string { return nil }
+		return m, nil
 	}
-	var mu sync.Mutex
-	members := pods.NewMembers(e.opts.Pod)
-	until := time.NewTimer(meetFor)
 	stop, err := e.backbone.Peers().Listen(func(data []byte) {
 		var a pods.Announcement
 		if json.Unmarshal(data, &a) == nil && a.Pod != "" && a.Pod != e.opts.Pod {
-			mu.Lock()
-			defer mu.Unlock()
-			members.Hear(time.Now(), a)
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.heard[a.Pod] = met{a, time.Now()}
 		}
 	})
-	return func() []string {
-		defer until.Stop()
-		if err != nil {
-			e.log.Info("the other pods are not heard; all rings are loaded for now", "reason", err.Error())
-			return nil
-		}
+	if err != nil {
+		return nil, fmt.Errorf("listening for the other pods: %w", err)
+	}
+	m.stop = stop
+	return m, nil
+}
+
+// warm waits until every pod had the time to be heard twice, and returns who may hold things.
+func (m *meeting) warm(ctx context.Context, e *Engine) (names []string) {
+	if e.opts.Remote != nil {
+		t := time.NewTimer(time.Until(m.began.Add(meetFor)))
+		defer t.Stop()
 		select {
-		case <-until.C:
+		case <-t.C:
 		case <-ctx.Done():
 		}
-		stop()
-		mu.Lock()
-		defer mu.Unlock()
-		return members.In(pods.Warm)
 	}
+	for _, a := range m.all() {
+		if a.State == pods.Warm {
+			names = append(names, a.Pod)
+		}
+	}
+	return names
+}
+
+// all returns who was heard and is not dead since.
+func (m *meeting) all() (out []pods.Announcement) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, a := range m.heard {
+		if a.State != pods.Left && time.Since(a.at) < pods.DeadAfter {
+			out = append(out, a.Announcement)
+		}
+	}
+	return out
 }
 
 // makeShard makes what spreads the rings: alone, all are here and nobody is asked.

@@ -41,7 +41,9 @@ type Options struct {
 	Overlap bool
 	// Sole: see [Input].
 	Sole bool
-	Log  logr.Logger
+	// Known are pods that were heard before the keeper runs.
+	Known []Announcement
+	Log   logr.Logger
 	// Changed is called from the keeper's goroutine when who is alive, or who is to hold what, has changed; may be nil.
 	Changed func(View)
 }
@@ -171,6 +173,9 @@ func (k *Keeper) Run(ctx context.Context, leave time.Duration, hurry <-chan stru
 	around, hello := time.NewTicker(lookAround), time.NewTicker(AnnounceEvery)
 	defer around.Stop()
 	defer hello.Stop()
+	for _, a := range k.opts.Known {
+		k.members.Hear(time.Now(), a)
+	}
 	k.announce()
 	work := context.WithoutCancel(ctx)
 	ending := ctx.Done()

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -17,6 +18,8 @@ const (
 	readingBars = 4 << 20
 	// readWithin bounds one reading.
 	readWithin = 20 * time.Second
+	// readAgain is after how long BARS is read again that did not answer.
+	readAgain = 100 * time.Millisecond
 )
 
 // logReader reads BARS for what nobody has, one reading at a time: who comes while one is
@@ -104,10 +107,26 @@ func (l *logReader) run() {
 	}
 }
 
-// pass reads BARS once.
+// pass reads BARS once to its end, if need be in more than one go.
 func (l *logReader) pass(r *reading) error {
 	ctx, cancel := context.WithTimeout(context.Background(), readWithin)
 	defer cancel()
+	for {
+		err := l.once(ctx, r)
+		if !errors.Is(err, logs.ErrUnavailable) {
+			return err
+		}
+		t := time.NewTimer(readAgain)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return err
+		}
+	}
+}
+
+func (l *logReader) once(ctx context.Context, r *reading) error {
 	set := ring.NewSet(r.most)
 	var symbols []uint32
 	var frames []market.Timeframe
@@ -135,6 +154,7 @@ func (l *logReader) pass(r *reading) error {
 	}
 	now := time.Now()
 	var bars []market.Bar
+	r.found = r.found[:0]
 	for _, f := range r.flights {
 		if f.seq > last {
 			return fmt.Errorf("%w: it ends at %d, %d was read", logs.ErrRewound, last, f.seq)
