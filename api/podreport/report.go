@@ -24,6 +24,13 @@ type Report struct {
 	Symbols     int          `json:"symbols"`
 	Log         LogPositions `json:"log"`
 	Rings       Rings        `json:"rings"`
+	Listening   Listening    `json:"listening"`
+}
+
+// Listening is the partitions whose open bars and ticks come to the pod, because its clients want them.
+type Listening struct {
+	States []int `json:"states"`
+	Ticks  []int `json:"ticks"`
 }
 
 // Rings is what the pod has of the closed bars in memory, spread over all pods by symbol.

@@ -74,6 +74,7 @@ type Engine struct {
 	shard    *shard.Shard
 	asking   *peer.Client // nil: there are no other pods
 	asked    *peer.Server
+	listener *listener
 
 	settings    atomic.Pointer[settings]
 	pods        atomic.Pointer[pods.View]
@@ -213,10 +214,13 @@ func (e *Engine) start(ctx context.Context, hurry <-chan struct{}) (err error) {
 	e.source.keep(owner, &e.view.heads)
 	e.running.Go(func() { e.follow(e.work) })
 	e.opts.Progress("starting the feed")
-	if err := e.listen(); err != nil {
+	e.makePlane(set, e.source, owner, meeting.all())
+	unask, err := e.backbone.Ticks().Asked(e.plane.Repeat)
+	if err != nil {
 		return err
 	}
-	e.makePlane(set, e.source, owner, meeting.all())
+	e.unsub = append(e.unsub, unask)
+	e.running.Go(func() { e.listener.run(e.work) })
 	e.assembled.Store(true)
 	e.running.Go(func() { e.plane.Run(e.work) })
 	e.running.Go(func() { e.shard.Run(e.work) })
@@ -303,9 +307,11 @@ func (e *Engine) assemble(set *settings, owner *logs.Owner) error {
 	if err := e.makeShard(reader, rings, owner.Epoch); err != nil {
 		return err
 	}
+	e.listener = newListener(e)
 	e.hub = stream.NewHub(stream.Options{
 		Log: e.log.WithName("stream"), Metrics: streamMetrics{e.metrics}, Symbols: e.symbols,
 		Frames: reader, Seeds: seeds{e.shard}, Epoch: owner.Epoch, EpochStartMs: owner.EpochStartMs,
+		Demanded: e.listener.poke,
 	})
 	e.view.hub = e.hub
 	e.history = history.New(history.Options{
