@@ -23,6 +23,25 @@ type Report struct {
 	Draining    bool         `json:"draining"`
 	Symbols     int          `json:"symbols"`
 	Log         LogPositions `json:"log"`
+	Rings       Rings        `json:"rings"`
+	Listening   Listening    `json:"listening"`
+}
+
+// Listening is the partitions whose open bars and ticks come to the pod, because its clients want them.
+type Listening struct {
+	States []int `json:"states"`
+	Ticks  []int `json:"ticks"`
+}
+
+// Rings is what the pod has of the closed bars in memory, spread over all pods by symbol.
+type Rings struct {
+	// Held and Wanted count symbols times timeframes: that are here, and that are to be.
+	Held   int `json:"held"`
+	Wanted int `json:"wanted"`
+	Bytes  int `json:"bytes"`
+	// Set is the id of the set of warm pods as this one sees them, Loaded the one that it has announced.
+	Set    string `json:"set"`
+	Loaded string `json:"loaded"`
 }
 
 // Secret is a Secret that the pod needs, by name.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -37,6 +38,7 @@ type conn struct {
 	session *session
 	stream  jetstream.Stream // never asked for its Info: that would be a race
 	revived time.Time
+	back    map[*func()]struct{} // called when the connection is back
 
 	denied atomic.Pointer[error] // the last permission that was missing
 }
@@ -199,8 +201,12 @@ func (c *conn) lost(_ *nats.Conn, err error) {
 func (c *conn) found(*nats.Conn) {
 	c.mu.Lock()
 	s := c.session
+	back := slices.Collect(maps.Keys(c.back))
 	c.mu.Unlock()
 	go func() {
+		for _, fn := range back { // the server has our subscriptions again
+			(*fn)()
+		}
 		pause := time.NewTicker(reviveEvery)
 		defer pause.Stop()
 		for c.ensureIn(s) != nil {
@@ -213,6 +219,22 @@ func (c *conn) found(*nats.Conn) {
 		s.begin()
 		c.log.Info("the connection to NATS is back")
 	}()
+}
+
+// whenBack calls fn each time that the connection is back, with its subscriptions, until the
+// returned function is called.
+func (c *conn) whenBack(fn func()) (stop func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.back == nil {
+		c.back = make(map[*func()]struct{})
+	}
+	c.back[&fn] = struct{}{}
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.back, &fn)
+	}
 }
 
 func (c *conn) ensureIn(s *session) error {

@@ -16,6 +16,7 @@ type names struct {
 	bars   [market.Partitions]string
 	ticks  [market.Partitions]string
 	state  [market.Partitions]string
+	ask    [market.Partitions]string
 	owner  string
 	ctl    string // before a key
 	pods   string
@@ -28,6 +29,7 @@ func newNames(prefix string) *names {
 		n.bars[p] = n.prefix + ".bars." + s
 		n.ticks[p] = n.prefix + ".ticks." + s
 		n.state[p] = n.prefix + ".state." + s
+		n.ask[p] = n.prefix + ".ask." + s
 	}
 	return n
 }

@@ -97,7 +97,45 @@ func (t *ticks) SubscribeState(partition int, fn func(data []byte)) (unsubscribe
 	if err := checkPartition(partition); err != nil {
 		return nil, err
 	}
-	return t.subscribe(t.names.state[partition], fn)
+	end, err := t.subscribe(t.names.state[partition], fn)
+	if err != nil {
+		return nil, err
+	}
+	ask := func() {
+		if err := t.nc.Publish(t.names.ask[partition], nil); err != nil {
+			t.log.V(1).Info("the open bars were not asked for", "partition", partition, "reason", err.Error())
+		}
+	}
+	forget := t.whenBack(ask)
+	ask()
+	return func() {
+		forget()
+		end()
+	}, nil
+}
+
+// Asked implements logs.Ticks.
+func (t *ticks) Asked(fn func(partition int)) (stop func(), err error) {
+	var stops []func()
+	stop = func() {
+		for _, s := range stops {
+			s()
+		}
+	}
+	for p, subject := range t.names.ask {
+		unsubscribe, err := t.subscribe(subject, func([]byte) { fn(p) })
+		if err != nil {
+			stop()
+			return nil, err
+		}
+		stops = append(stops, unsubscribe)
+	}
+	stops = append(stops, t.whenBack(func() { // who was back sooner may have asked in vain
+		for p := range t.names.ask {
+			fn(p)
+		}
+	}))
+	return stop, nil
 }
 
 // subscribe calls fn with every message on a subject from now on.
@@ -111,6 +149,7 @@ func (c *conn) subscribe(subject string, fn func(data []byte)) (unsubscribe func
 	}
 	// The server must know of it before the caller goes on: what is published next is to come.
 	if err := c.nc.FlushTimeout(answerWithin); err != nil {
+		_ = sub.Unsubscribe() // the connection keeps it otherwise
 		return nil, fmt.Errorf("subscribe to %s: %w", subject, unavailable(err))
 	}
 	return func() {

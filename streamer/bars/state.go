@@ -15,6 +15,13 @@ func (f *Fold) Changed(fn func(*market.State)) {
 	f.changed = f.changed[:0]
 }
 
+// Repeat has the next Changed give the states of all symbols.
+func (f *Fold) Repeat() {
+	for i := range f.symbols {
+		f.touch(&f.symbols[i], int32(i))
+	}
+}
+
 // State returns the state of a symbol; ok is false while its open minute has no prices.
 // Its Forming is the fold's, good until the next call.
 func (f *Fold) State(number uint32) (_ market.State, ok bool) {

@@ -43,7 +43,9 @@ func (m historyMetrics) VendorEmpty(symbol, timeframe string) {
 // seeds are the bars that streams begin with: all that rings and log have of them. The vendor is
 // not asked: a stream waits for nobody outside.
 type seeds struct {
-	rings   *ring.Set
+	rings interface {
+		WaitApplied(ctx context.Context, seq uint64) error
+	}
 	history *history.Service
 	symbols *market.SymbolTable
 }
@@ -87,6 +89,16 @@ func (s seeds) Bars(ctx context.Context, seq uint64, q stream.SeedQuery, fn func
 		}
 	}
 	return nil
+}
+
+// shardMetrics are the shard's metrics.
+type shardMetrics struct{ *metrics.Set }
+
+func (m shardMetrics) Moved(direction string, rings int) {
+	m.RingMoves.WithLabelValues(direction).Add(float64(rings))
+}
+func (m shardMetrics) Forwarded(result string, n int) {
+	m.RingForwards.WithLabelValues(result).Add(float64(n))
 }
 
 // catalog is what the stream carries, as it is now.

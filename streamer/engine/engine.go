@@ -20,8 +20,10 @@ import (
 	"github.com/marketstream/marketstream/streamer/logs"
 	"github.com/marketstream/marketstream/streamer/market"
 	"github.com/marketstream/marketstream/streamer/metrics"
+	"github.com/marketstream/marketstream/streamer/peer"
 	"github.com/marketstream/marketstream/streamer/pods"
 	"github.com/marketstream/marketstream/streamer/ring"
+	"github.com/marketstream/marketstream/streamer/shard"
 	"github.com/marketstream/marketstream/streamer/stream"
 )
 
@@ -69,14 +71,20 @@ type Engine struct {
 	hub      *stream.Hub
 	history  *history.Service
 	cors     *cors
+	shard    *shard.Shard
+	asking   *peer.Client // nil: there are no other pods
+	asked    *peer.Server
+	listener *listener
 
 	settings    atomic.Pointer[settings]
 	pods        atomic.Pointer[pods.View]
+	loaded      atomic.Pointer[string] // the set of pods that the rings were announced for
 	feed        atomic.Pointer[feed.Status]
 	configError atomic.Pointer[string]
 	serving     atomic.Bool // the outer port answers
 	ready       atomic.Bool
 	draining    atomic.Bool
+	ringBytes   atomic.Int64
 	assembled   atomic.Bool // everything below is there
 
 	carried atomic.Pointer[carried]
@@ -197,6 +205,11 @@ func (e *Engine) start(ctx context.Context, hurry <-chan struct{}) (err error) {
 	if e.backbone, err = e.openBackbone(ctx, set); err != nil {
 		return err
 	}
+	meeting, err := e.meet()
+	if err != nil {
+		return err
+	}
+	defer meeting.stop()
 	if e.source, err = e.openFeed(ctx, set); err != nil {
 		return err
 	}
@@ -214,7 +227,10 @@ func (e *Engine) start(ctx context.Context, hurry <-chan struct{}) (err error) {
 	if err != nil {
 		return err
 	}
-	e.assemble(set, owner)
+	if err := e.assemble(set, owner); err != nil {
+		return err
+	}
+	e.shard.Begin(meeting.warm(ctx, e))
 	e.opts.Progress("reading what the log holds")
 	if err := e.view.load(ctx); err != nil {
 		return err
@@ -222,12 +238,16 @@ func (e *Engine) start(ctx context.Context, hurry <-chan struct{}) (err error) {
 	e.source.keep(owner, &e.view.heads)
 	e.running.Go(func() { e.follow(e.work) })
 	e.opts.Progress("starting the feed")
-	if err := e.listen(); err != nil {
+	e.makePlane(set, e.source, owner, meeting.all())
+	unask, err := e.backbone.Ticks().Asked(e.plane.Repeat)
+	if err != nil {
 		return err
 	}
-	e.makePlane(set, e.source, owner)
+	e.unsub = append(e.unsub, unask)
+	e.running.Go(func() { e.listener.run(e.work) })
 	e.assembled.Store(true)
 	e.running.Go(func() { e.plane.Run(e.work) })
+	e.running.Go(func() { e.shard.Run(e.work) })
 	keeping, leave := context.WithCancel(e.work)
 	e.leave = leave
 	go func() {
@@ -304,22 +324,28 @@ func (e *Engine) catchUp(ctx context.Context) error {
 const catchUpLook = 20 * time.Millisecond
 
 // assemble makes the parts that readers meet.
-func (e *Engine) assemble(set *settings, owner *logs.Owner) {
+func (e *Engine) assemble(set *settings, owner *logs.Owner) error {
 	reader := &logs.Reader{Log: e.backbone.Bars(), Symbols: e.symbols}
 	rings := ring.NewSet(int(set.RingCapacity))
 	e.view = &view{reader: reader, symbols: e.symbols, rings: rings, epoch: owner.Epoch, log: e.log.WithName("view"), changed: make(chan struct{})}
+	if err := e.makeShard(reader, rings, owner.Epoch); err != nil {
+		return err
+	}
+	e.listener = newListener(e)
 	e.history = history.New(history.Options{
-		Rings: rings, Frames: reader, Upstream: e.opts.Upstream, Catalog: catalog{e}, Position: e.view.Position,
+		Rings: e.shard, Frames: reader, Upstream: e.opts.Upstream, Catalog: catalog{e}, Position: e.view.Position,
 		Metrics: historyMetrics{e.metrics}, Log: e.log.WithName("history"),
 	})
 	e.view.history = e.history
 	e.hub = stream.NewHub(stream.Options{
 		Log: e.log.WithName("stream"), Metrics: streamMetrics{e.metrics}, Symbols: e.symbols,
-		Frames: reader, Seeds: seeds{rings, e.history, e.symbols}, Epoch: owner.Epoch, EpochStartMs: owner.EpochStartMs,
+		Frames: reader, Seeds: seeds{e.shard, e.history, e.symbols}, Epoch: owner.Epoch, EpochStartMs: owner.EpochStartMs,
+		Demanded: e.listener.poke,
 	})
 	e.view.hub = e.hub
 	e.cors = &cors{}
 	e.apply(set)
+	return nil
 }
 
 // apply puts into effect what needs no new plane.
@@ -334,7 +360,7 @@ func (e *Engine) apply(set *settings) {
 	}
 	e.carried.Store(now)
 	e.view.rings.SetCapacity(int(set.RingCapacity))
-	e.view.rings.Carry(numbers, set.spec.Timeframes)
+	e.shard.Carry(numbers, set.spec.Timeframes)
 	e.metrics.LabelSymbols(string(set.SymbolLabels), len(numbers))
 	e.hub.Configure(set.streamConfig(e.symbols.Intern))
 	e.cors.configure(set.AllowedOrigins)
@@ -375,6 +401,9 @@ func (e *Engine) close() error {
 	}
 	if e.hub != nil {
 		e.hub.Close()
+	}
+	if e.asking != nil {
+		e.asking.Close()
 	}
 	if e.backbone != nil {
 		err = errors.Join(err, e.backbone.Close())

@@ -6,7 +6,6 @@ import (
 
 	"github.com/marketstream/marketstream/api/podreport"
 	"github.com/marketstream/marketstream/streamer/feed"
-	"github.com/marketstream/marketstream/streamer/logs"
 	"github.com/marketstream/marketstream/streamer/market"
 	"github.com/marketstream/marketstream/streamer/ring"
 	"github.com/marketstream/marketstream/streamer/stream"
@@ -70,6 +69,10 @@ func (e *Engine) gauge(last *ringsSeen) {
 	}
 	*last = now
 	e.metrics.RingBytes.Set(float64(bytes))
+	e.ringBytes.Store(int64(bytes))
+	held, wanted := e.shard.Counts()
+	e.metrics.RingsHeld.Set(float64(held))
+	e.metrics.RingsWanted.Set(float64(wanted))
 	e.metrics.ConfigGeneration.Set(float64(e.view.generation().Generation))
 	if ms, ok := e.watermark(); ok && ms < market.EndOfFeed {
 		e.metrics.FeedLag.Set(float64(time.Now().UnixMilli()-ms) / 1000)
@@ -123,78 +126,6 @@ func (e *Engine) sayStatus() {
 	e.hub.Status(stream.Status{State: s.State.String(), Reason: s.Reason, Session: e.session()})
 }
 
-// listen lets ticks and states of all partitions reach the hub.
-func (e *Engine) listen() error {
-	for p := range market.Partitions {
-		var d display
-		stop, err := e.backbone.Ticks().Subscribe(p, func(data []byte) {
-			if logs.DecodeBatch(data, &d.batch) == nil && d.isNews() {
-				e.showTicks(&d)
-			}
-		})
-		if err != nil {
-			return err
-		}
-		e.unsub = append(e.unsub, stop)
-		var states logs.StateMessage
-		var token uint64
-		stop, err = e.backbone.Ticks().SubscribeState(p, func(data []byte) {
-			if logs.DecodeStateMessage(data, &states) != nil || states.Token < token {
-				return // state: the next message has all that counts; or a holder that woke up too late
-			}
-			token = states.Token
-			logs.RemapState(&states, e.symbols)
-			for i := range states.States {
-				e.hub.State(&states.States[i])
-			}
-		})
-		if err != nil {
-			return err
-		}
-		e.unsub = append(e.unsub, stop)
-	}
-	return nil
-}
-
-// display is what was shown of a partition's ticks.
-type display struct {
-	batch         logs.Batch
-	token, number uint64 // of the newest batch
-	offset        uint64 // place in a source that can be read again: after a restart it says some again
-}
-
-// isNews reports whether the batch is newer than what was shown, and not a fenced writer's.
-func (d *display) isNews() bool {
-	b := &d.batch
-	if b.Token < d.token || b.Token == d.token && b.Number <= d.number {
-		return false
-	}
-	d.token, d.number = b.Token, b.Number
-	return true
-}
-
-// showTicks gives the hub the trades that clients wait for.
-func (e *Engine) showTicks(d *display) {
-	b := &d.batch
-	shown := d.offset
-	d.offset = max(d.offset, b.Source.Offset)
-	wanted := false
-	for _, name := range b.Symbols {
-		if number, ok := e.symbols.ID(name); ok && e.hub.WantsTicks(number) {
-			wanted = true
-		}
-	}
-	if !wanted {
-		return
-	}
-	logs.RemapBatch(b, e.symbols)
-	for i := range b.Entries {
-		if x := &b.Entries[i]; x.Kind == market.Trade && (x.Offset == 0 || x.Offset > shown) {
-			e.hub.Tick(x)
-		}
-	}
-}
-
 // moves are the partitions that are on their way from one pod to another.
 func (e *Engine) moves() []podreport.Move {
 	out := []podreport.Move{}
@@ -238,5 +169,11 @@ func (e *Engine) report() podreport.Report {
 			WatermarkMs: g.WatermarkMs, LastSeq: g.LastSeq})
 	}
 	r.Moves = e.moves()
+	r.Listening.States, r.Listening.Ticks = e.listener.report()
+	r.Rings.Held, r.Rings.Wanted = e.shard.Counts()
+	r.Rings.Bytes, r.Rings.Set = int(e.ringBytes.Load()), e.shard.Set()
+	if id := e.loaded.Load(); id != nil {
+		r.Rings.Loaded = *id
+	}
 	return r
 }

@@ -16,8 +16,8 @@ import (
 // leaveWithin is how long a process that ends may take to write what it was given.
 const leaveWithin = 10 * time.Second
 
-// makePlane makes the plane and the keeper of its partitions; neither runs yet.
-func (e *Engine) makePlane(set *settings, src *openFeed, owner *logs.Owner) {
+// makePlane makes the plane and the keeper of its partitions; neither runs yet. known are the pods heard so far.
+func (e *Engine) makePlane(set *settings, src *openFeed, owner *logs.Owner, known []pods.Announcement) {
 	env := &ingest.Env{Bars: e.backbone.Bars(), Ticks: e.backbone.Ticks(), Symbols: e.symbols, Metrics: e.metrics,
 		Log: e.log.WithName("ingest"), Heads: e.heads, Since: e.view.since, Renew: set.Retention / 4}
 	e.spec = func(s *settings) *ingest.Spec {
@@ -35,9 +35,9 @@ func (e *Engine) makePlane(set *settings, src *openFeed, owner *logs.Owner) {
 	e.plane = ingest.NewPlane(ingest.PlaneOptions{Env: env, Source: src.Source, Spec: e.spec(set),
 		Status: e.feedStatus, Ended: e.writerEnded, Failed: e.planeFailed, Covered: e.announce})
 	live, ok := src.Source.(feed.Live)
-	e.keeper = pods.NewKeeper(pods.Options{Pod: e.opts.Pod, Address: e.opts.Address,
+	e.keeper = pods.NewKeeper(pods.Options{Pod: e.opts.Pod, Address: e.opts.Address, Known: known,
 		Registry: e.backbone.Registry(), Peers: e.backbone.Peers(), Holder: holder{e},
-		Overlap: ok && live.Traits().Overlap, Sole: e.opts.Remote == nil, Log: e.log.WithName("pods"), Changed: func(v pods.View) { e.pods.Store(&v) }})
+		Overlap: ok && live.Traits().Overlap, Sole: e.opts.Remote == nil, Log: e.log.WithName("pods"), Changed: e.podsChanged})
 }
 
 // writerEnded has a partition claimed anew whose writer cannot go on: the log has moved

@@ -24,7 +24,7 @@ func (e *Engine) reload(in Input) {
 	e.apply(set)
 	if !set.sameShape(old) {
 		// Rings first, so that nothing that the new shape closes is passed over.
-		if err := e.view.refill(e.work); err != nil {
+		if err := e.shard.Settle(e.work); err != nil {
 			if e.work.Err() == nil {
 				e.fail(fmt.Errorf("putting the new document into effect: %w", err))
 			}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/marketstream/marketstream/streamer/httperr"
+	"github.com/marketstream/marketstream/streamer/peer"
 )
 
 // servers are the two ports: one for browsers, one inside the cluster on which nothing
@@ -89,6 +90,7 @@ func (e *Engine) publicMux() http.Handler {
 func (e *Engine) internalMux() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", e.metrics.Handler())
+	mux.HandleFunc(peer.Path, e.serveRings)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		switch {

@@ -14,6 +14,7 @@ import (
 	"github.com/marketstream/marketstream/streamer/logs"
 	"github.com/marketstream/marketstream/streamer/market"
 	"github.com/marketstream/marketstream/streamer/ring"
+	"github.com/marketstream/marketstream/streamer/shard"
 	"github.com/marketstream/marketstream/streamer/stream"
 )
 
@@ -24,12 +25,14 @@ type view struct {
 	reader  *logs.Reader
 	symbols *market.SymbolTable
 	rings   *ring.Set
+	shard   *shard.Shard
 	history *history.Service
 	hub     *stream.Hub
 	epoch   string
 	log     logr.Logger
 
 	position atomic.Pointer[logs.Cursor]
+	tags     tags
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and made again when applied moves
@@ -86,8 +89,10 @@ func (v *view) apply(seq uint64, f *logs.Frame) error {
 				v.rings.Apply(r.Symbol, &b)
 			}
 		}
+		v.shard.Apply(seq, f)
 		v.history.Coverage().Apply(f, v.symbols.Intern)
 	}
+	v.tags.put(seq, f.Tag)
 	v.rings.SetApplied(seq)
 	v.position.Store(&logs.Cursor{Epoch: v.epoch, Seq: seq, Index: f.Events() - 1, Tag: f.Tag})
 
@@ -130,23 +135,6 @@ func (v *view) load(ctx context.Context) error {
 	})
 }
 
-// refill reads the log into the rings again, for symbols and timeframes that were just
-// added: what is there already is replaced by itself.
-func (v *view) refill(ctx context.Context) error {
-	return patiently(ctx, v.log, "what it holds", func() error { return v.refillOnce(ctx) })
-}
-
-func (v *view) refillOnce(ctx context.Context) error {
-	return v.reader.Frames(ctx, 1, func(_ uint64, f *logs.Frame) error {
-		for i := range f.Records {
-			if b, ok := f.Records[i].Bar(); ok {
-				v.rings.Apply(f.Records[i].Symbol, &b)
-			}
-		}
-		return nil
-	})
-}
-
 // follow applies frames as they come until ctx ends. When the log turns out to have lost
 // its end, it forgets what it applied, begins again and calls rewound.
 func (v *view) follow(ctx context.Context, rewound func(error)) error {
@@ -174,6 +162,8 @@ func (v *view) rewind(ctx context.Context) error {
 		return fmt.Errorf("looking for what is left of BARS: %w", err)
 	}
 	v.rings.Reset() // before streams begin again: they wait for what is left
+	v.shard.Reset()
+	v.tags.clear()
 	v.history.Reset()
 	v.position.Store(nil)
 	v.mu.Lock()

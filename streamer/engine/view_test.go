@@ -17,6 +17,7 @@ import (
 	"github.com/marketstream/marketstream/streamer/market"
 	"github.com/marketstream/marketstream/streamer/metrics"
 	"github.com/marketstream/marketstream/streamer/ring"
+	"github.com/marketstream/marketstream/streamer/shard"
 	"github.com/marketstream/marketstream/streamer/stream"
 )
 
@@ -71,12 +72,14 @@ func TestRewoundAndRefilled(t *testing.T) {
 	reader := &logs.Reader{Log: log, Symbols: symbols}
 	rings := ring.NewSet(100)
 	v := &view{reader: reader, symbols: symbols, rings: rings, epoch: "e1", changed: make(chan struct{})}
+	v.shard = shard.New(shard.Options{Rings: rings, Symbols: symbols, Frames: reader, Metrics: shardMetrics{metrics.New("test")}, Log: logr.Discard()})
 	v.history = history.New(history.Options{Rings: rings, Frames: reader, Position: v.Position})
 	v.hub = stream.NewHub(stream.Options{Log: logr.Discard(), Metrics: streamMetrics{metrics.New("test")}, Symbols: symbols, Frames: reader,
 		Seeds: seeds{rings, v.history, symbols}, Epoch: "e1"})
 	defer v.hub.Close()
 	spy := symbols.Intern("SPY")
-	rings.Carry([]uint32{spy}, []market.Timeframe{market.M1})
+	v.shard.Carry([]uint32{spy}, []market.Timeframe{market.M1})
+	v.shard.Begin(nil)
 	v.hub.Configure(stream.Config{Symbols: []stream.SymbolConfig{{Number: spy, Name: "SPY"}}, Timeframes: []market.Timeframe{market.M1},
 		MicrobarInterval: time.Second, FlushInterval: time.Second, HeartbeatInterval: time.Second, SeedBars: 100, MaxConnections: 9, MaxSymbolsPerConnection: 9})
 	server := httptest.NewServer(v.hub)

@@ -97,6 +97,7 @@ func (noTicks) Read(context.Context, int, func([]byte) error) error            {
 func (noTicks) Last(context.Context, int) ([]byte, error)                      { return nil, logs.ErrGone }
 func (noTicks) Subscribe(int, func([]byte)) (func(), error)                    { return func() {}, nil }
 func (noTicks) PublishState(int, []byte) error                                 { return nil }
+func (noTicks) Asked(func(int)) (func(), error)                                { return func() {}, nil }
 func (noTicks) SubscribeState(int, func([]byte)) (unsubscribe func(), e error) { return func() {}, nil }
 
 type done struct{}

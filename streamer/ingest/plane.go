@@ -193,6 +193,15 @@ func (p *Plane) Progress() []Progress {
 	return out
 }
 
+// Repeat has the writer of a partition, if it is here, send the states of all its open minutes again.
+func (p *Plane) Repeat(partition int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if x := p.parts[partition]; x != nil && x.writer != nil {
+		x.writer.repeat.Store(true)
+	}
+}
+
 // running returns the writers that run.
 func (p *Plane) running() (out []*Writer) {
 	p.mu.Lock()
@@ -432,6 +441,7 @@ func (p *Plane) lost(claims []Claim) bool {
 func (p *Plane) start(ctx context.Context, x *part, w *Writer) {
 	ctx, cancel := context.WithCancel(ctx)
 	x.writer, x.cancel, x.done, x.halt = w, cancel, make(chan struct{}), make(chan struct{})
+	w.repeat.Store(true) // who listened to the one before may have missed some
 	w.queue, w.halt, w.over, w.fills = x.lane.queue, x.halt, x.done, make(chan *fill)
 	done := x.done
 	p.writers.Go(func() {

@@ -7,6 +7,9 @@ import (
 // publishStates sends the states that changed since the last time, as one plain message.
 // They may be lost: only the newest counts.
 func (w *Writer) publishStates() {
+	if w.repeat.Swap(false) {
+		w.fold.Repeat()
+	}
 	m := &w.states
 	m.Partition, m.Token, m.Watermark = uint8(w.Partition), w.Token, w.mark
 	m.States = m.States[:0]

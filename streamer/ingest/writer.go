@@ -77,6 +77,7 @@ type Writer struct {
 	frame   []byte
 	state   []byte
 	states  logs.StateMessage
+	repeat  atomic.Bool // all states are to be sent again
 	local   logs.Localizer
 	stats   bars.Stats // as last added to the metrics
 

@@ -18,8 +18,12 @@ type Ticks interface {
 	Subscribe(partition int, fn func(data []byte)) (unsubscribe func(), err error)
 	// PublishState sends an encoded StateMessage to whoever listens. data is the caller's again at return.
 	PublishState(partition int, data []byte) error
-	// SubscribeState is Subscribe for the states of a partition.
+	// SubscribeState is Subscribe for the states of a partition. Whoever writes the partition is
+	// asked to repeat all of them, now and after each loss of the connection.
 	SubscribeState(partition int, fn func(data []byte)) (unsubscribe func(), err error)
+	// Asked calls fn whenever a partition's states are asked for, and for every partition after a
+	// loss of the connection, until the returned function is called. fn must not block.
+	Asked(fn func(partition int)) (stop func(), err error)
 }
 
 // Ack is an append under way.

@@ -30,6 +30,10 @@ type Set struct {
 	RingSize      *prometheus.GaugeVec // symbol, timeframe
 	RingBytes     prometheus.Gauge
 	RingEvictions *prometheus.CounterVec // symbol, timeframe
+	RingsHeld     prometheus.Gauge
+	RingsWanted   prometheus.Gauge
+	RingMoves     *prometheus.CounterVec // direction
+	RingForwards  *prometheus.CounterVec // result
 
 	HistoryRequests  *prometheus.CounterVec // result
 	HistoryCoalesced prometheus.Counter
@@ -82,6 +86,10 @@ func New(version string) *Set {
 	s.RingSize = f.gauges("ring_size", "Closed bars in memory.", bySymbol...)
 	s.RingBytes = f.gauge("ring_bytes", "Bytes of closed bars in memory.")
 	s.RingEvictions = f.counters("ring_evictions_total", "Closed bars that made room for newer ones.", bySymbol...)
+	s.RingsHeld = f.gauge("rings_held", "Rings, by symbol and timeframe, that this pod has.")
+	s.RingsWanted = f.gauge("rings_wanted", "Rings that this pod is to have while the pods are as they are.")
+	s.RingMoves = f.counters("ring_moves_total", "Rings that this pod loaded (in) or let go (out).", "direction")
+	s.RingForwards = f.counters("ring_forwards_total", "Reads of rings that this pod does not have, by what came of them.", "result")
 
 	s.HistoryRequests = f.counters("history_requests_total", "Requests for history.", "result")
 	s.HistoryCoalesced = f.counter("history_coalesced_total", "Requests that shared the work of an identical one.")

@@ -2,6 +2,7 @@ package pods
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,16 +75,29 @@ func byWeight(pods []string, x string) []string {
 type Rings struct {
 	pods     []string // sorted
 	prefixes []uint64
+	id       string
 }
 
 // NewRings returns who holds the rings while these pods are warm.
 func NewRings(pods []string) *Rings {
 	r := &Rings{pods: slices.Sorted(slices.Values(pods))}
+	h := uint64(fnvOffset)
 	for _, p := range r.pods {
 		r.prefixes = append(r.prefixes, prefix(p))
+		for i := range len(p) {
+			h = (h ^ uint64(p[i])) * fnvPrime
+		}
+		h *= fnvPrime
 	}
+	r.id = fmt.Sprintf("%016x", h)
 	return r
 }
+
+// ID names the set of pods: the same wherever it is the same, and another for another.
+func (r *Rings) ID() string { return r.id }
+
+// Pods returns the set, sorted; it is not the caller's.
+func (r *Rings) Pods() []string { return r.pods }
 
 // Holder returns the pod that holds a symbol's ring; "" if there is no pod.
 func (r *Rings) Holder(symbol string) (pod string) {

@@ -93,3 +93,13 @@ func TestRingsMoveLittle(t *testing.T) {
 		t.Error("nobody holds a ring without pods, and case does not matter")
 	}
 }
+
+// TestRingsID: the id of a set of pods is a contract too.
+func TestRingsID(t *testing.T) {
+	if a, b := NewRings([]string{"pod-2", "pod-1"}), NewRings([]string{"pod-1", "pod-2"}); a.ID() != b.ID() || a.ID() != "f277bd99f888fe92" {
+		t.Errorf("%s, %s", a.ID(), b.ID())
+	}
+	if a, b := NewRings([]string{"pod", "-1"}), NewRings([]string{"pod-", "1"}); a.ID() == b.ID() {
+		t.Error("two sets share an id")
+	}
+}

@@ -3,7 +3,7 @@
 // of bars.
 //
 //   - [Members] is who is alive, by what they announce ([Announcement]).
-//   - [Assign] is who is to hold which partition, and [RingHolder] a symbol's ring: pure
+//   - [Assign] is who is to hold which partition, and [Rings] a symbol's ring: pure
 //     functions of who is warm, by rendezvous hashing, so that all pods come to the same.
 //   - [Leases] is the state machine of the partitions' leases: what it has seen, what it
 //     holds and until when, and from these the steps to take, each with its reason. It has no

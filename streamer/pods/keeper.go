@@ -42,7 +42,9 @@ type Options struct {
 	Overlap bool
 	// Sole: see [Input].
 	Sole bool
-	Log  logr.Logger
+	// Known are pods that were heard before the keeper runs.
+	Known []Announcement
+	Log   logr.Logger
 	// Changed is called from the keeper's goroutine when who is alive, or who is to hold what, has changed; may be nil.
 	Changed func(View)
 }
@@ -63,6 +65,26 @@ type View struct {
 type drainSeen struct {
 	Drain
 	rev uint64
+}
+
+// Warm returns the names of the pods that may hold things, sorted.
+func (v *View) Warm() (names []string) {
+	for i := range v.Pods {
+		if v.Pods[i].State == Warm {
+			names = append(names, v.Pods[i].Pod)
+		}
+	}
+	return names
+}
+
+// Get returns what a pod said last; ok is false if it is not alive.
+func (v *View) Get(pod string) (a Announcement, ok bool) {
+	for i := range v.Pods {
+		if v.Pods[i].Pod == pod {
+			return v.Pods[i], true
+		}
+	}
+	return a, false
 }
 
 const (
@@ -125,6 +147,16 @@ func (k *Keeper) Report(ctx context.Context, clients int, covered []int) {
 	})
 }
 
+// Loaded says for which set of warm pods ([Rings.ID]) the pod has all rings that it is to hold.
+func (k *Keeper) Loaded(ctx context.Context, rings string) {
+	k.do(ctx, func() {
+		if k.self.Rings != rings {
+			k.self.Rings = rings
+			k.announce()
+		}
+	})
+}
+
 // do runs fn in the keeper's goroutine, soon.
 func (k *Keeper) do(ctx context.Context, fn func()) {
 	select {
@@ -166,6 +198,9 @@ func (k *Keeper) Run(ctx context.Context, leave time.Duration, hurry <-chan stru
 	around, hello := time.NewTicker(lookAround), time.NewTicker(AnnounceEvery)
 	defer around.Stop()
 	defer hello.Stop()
+	for _, a := range k.opts.Known {
+		k.members.Hear(time.Now(), a)
+	}
 	k.announce()
 	work := context.WithoutCancel(ctx)
 	ending := ctx.Done()

@@ -32,6 +32,8 @@ type Info struct {
 	// Version rises with every change of the ring and is none of another [Set]'s; 0: it is not
 	// carried or has had no bar.
 	Version uint64
+	// Missing: there is no such ring here, so nothing is known of what it would have.
+	Missing bool
 }
 
 // Ask is a query of one ring.
@@ -52,6 +54,8 @@ type Answer struct {
 type Set struct {
 	mu       sync.RWMutex
 	series   map[key]*series
+	loading  map[key]*series // what comes meanwhile for rings that a Load fills
+	resets   uint64
 	capacity int
 	version  atomic.Uint64 // rises with every change of any ring
 
@@ -67,15 +71,17 @@ type key struct {
 
 // NewSet makes a set whose rings keep up to capacity bars each.
 func NewSet(capacity int) *Set {
-	s := &Set{series: make(map[key]*series), capacity: max(1, capacity), moved: make(chan struct{})}
+	s := &Set{series: make(map[key]*series), loading: make(map[key]*series), capacity: max(1, capacity), moved: make(chan struct{})}
 	s.version.Store(rand.Uint64() >> 1) // whoever remembers a version may meet another pod's set
 	return s
 }
 
-// Carry makes room for symbols and timeframes, and drops all others.
+// Carry makes room for symbols and timeframes, and drops all others. New rings count as
+// complete: what was closed before has to be applied first, or else see [Set.Load].
 func (s *Set) Carry(symbols []uint32, timeframes []market.Timeframe) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.abandon()
 	old := s.series
 	s.series = make(map[key]*series, len(symbols)*len(timeframes))
 	for _, sym := range symbols {
@@ -105,8 +111,12 @@ func (s *Set) SetCapacity(n int) {
 // Apply inserts a bar, or replaces an older revision of it. Bars that are not carried are passed over.
 func (s *Set) Apply(symbol uint32, b *market.Bar) {
 	s.mu.RLock()
-	r, capacity := s.series[key{symbol, b.Timeframe}], s.capacity
-	s.mu.RUnlock()
+	defer s.mu.RUnlock() // a Load must not put its ring in the place of one that is being written
+	k, capacity := key{symbol, b.Timeframe}, s.capacity
+	r := s.series[k]
+	if r == nil {
+		r = s.loading[k]
+	}
 	if r != nil {
 		r.apply(b, capacity, s.version.Add(1))
 	}
@@ -118,7 +128,7 @@ func (s *Set) Read(symbol uint32, tf market.Timeframe, q Query, dst []market.Bar
 	r := s.series[key{symbol, tf}]
 	s.mu.RUnlock()
 	if r == nil {
-		return dst, Info{}
+		return dst, Info{Missing: true}
 	}
 	return r.read(q, dst)
 }
@@ -130,6 +140,13 @@ func (s *Set) SetApplied(seq uint64) {
 	s.applied = seq
 	close(s.moved)
 	s.moved = make(chan struct{})
+}
+
+// Applied returns up to where BARS is applied.
+func (s *Set) Applied() uint64 {
+	s.appliedMu.Lock()
+	defer s.appliedMu.Unlock()
+	return s.applied
 }
 
 // WaitApplied waits until everything up to seq is applied.
@@ -162,10 +179,11 @@ func (s *Set) Answer(ctx context.Context, seq uint64, asks []Ask) ([]Answer, err
 	return out, nil
 }
 
-// Reset empties every ring.
+// Reset empties every ring and ends every Load.
 func (s *Set) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.abandon()
 	for k := range s.series {
 		s.series[k] = &series{tf: k.tf}
 	}

@@ -12,6 +12,7 @@ type client struct {
 	symbols []uint32 // rising
 	tfs     uint16   // bit tf
 	mask    uint16   // bit partition
+	ticking uint16   // bit partition: of symbols whose ticks it gets
 	want    kinds
 	phase   uint8  // of its beat, in slots
 	blocked bool   // the socket is full

@@ -101,6 +101,8 @@ type Options struct {
 	// TailBytes bounds the shared tail; 0: 32 MiB. HorizonBytes bounds how far behind a client
 	// may be and still be served from the log; 0: 64 MiB.
 	TailBytes, HorizonBytes int
+	// Demanded is called when [Hub.Demand] has changed; it must not block. May be nil.
+	Demanded func()
 	// Loops is how many goroutines write; 0: one for each CPU.
 	Loops int
 }

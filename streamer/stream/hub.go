@@ -23,6 +23,7 @@ type Hub struct {
 	tail     tail
 	states   states
 	ticks    tickRings
+	demand   demand
 	settings atomic.Pointer[settings]
 	status   atomic.Pointer[statusText]
 	telling  sync.Mutex // of who changes status
@@ -62,6 +63,7 @@ func NewHub(opts Options) *Hub {
 		opts.Loops = runtime.GOMAXPROCS(0)
 	}
 	h := &Hub{opts: opts, closed: make(chan struct{}), windowBytes: defaultWindow, aheadWait: aheadWait}
+	h.demand.changed = opts.Demanded
 	h.tail.moved = make(chan struct{})
 	h.tail.most, h.tail.horizonMost = opts.TailBytes, opts.HorizonBytes
 	h.ticks.rings = make(map[uint32]*tickRing)
@@ -193,6 +195,7 @@ func (h *Hub) Connections() int { return int(h.open.Load()) }
 // drop closes a client's connection and gives back what it held.
 func (h *Hub) drop(c *client) {
 	c.conn.Close()
+	h.demand.add(c, -1)
 	for i := range c.ticks {
 		if r := c.ticks[i].ring; r != nil {
 			r.leave()

@@ -122,9 +122,11 @@ func (h *Hub) newClient(conn conn, q *query, set *settings) *client {
 			if set.bySymbol[sym].Ticks != TicksDisabled {
 				r := h.ticks.want(sym)
 				c.ticks[i] = tickPlace{ring: r, at: r.next()}
+				c.ticking |= 1 << market.PartitionOf(set.bySymbol[sym].Name)
 			}
 		}
 	}
+	h.demand.add(c, 1)
 	return c
 }
 

@@ -87,6 +87,15 @@ func (s *states) close(symbol uint32, startMs int64) {
 	}
 }
 
+// forget drops a symbol's state.
+func (s *states) forget(symbol uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.cell(symbol); c != nil {
+		c.snap.Store(nil)
+	}
+}
+
 // reset forgets all.
 func (s *states) reset() {
 	s.mu.Lock()

@@ -23,7 +23,7 @@ func RunTicks(t *testing.T, open func(t *testing.T) TicksSubject) {
 	for _, c := range []struct {
 		name string
 		run  func(*testing.T, context.Context, TicksSubject)
-	}{{"publish", testPublish}, {"subscribe", testSubscribe}, {"lost", testTicksRestart}} {
+	}{{"publish", testPublish}, {"subscribe", testSubscribe}, {"asked", testAsked}, {"lost", testTicksRestart}} {
 		t.Run(c.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), guard)
 			defer cancel()
@@ -118,6 +118,61 @@ func testSubscribe(t *testing.T, ctx context.Context, s TicksSubject) {
 			t.Fatal(err)
 		}
 		want(fmt.Sprintf("state %d b", p))
+	}
+}
+
+// testAsked: who writes a partition hears that its states are asked for, by each who subscribes to
+// them and after each loss of the connection.
+func testAsked(t *testing.T, ctx context.Context, s TicksSubject) {
+	asked := make(chan int, 1024)
+	stop, err := s.Ticks.Asked(func(p int) {
+		select {
+		case asked <- p:
+		default:
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := func(want int) {
+		t.Helper()
+		for {
+			select {
+			case got := <-asked:
+				if got == want {
+					return
+				}
+				if s.Restart == nil {
+					t.Fatalf("asked for %d, want %d", got, want)
+				}
+			case <-ctx.Done():
+				t.Fatalf("nobody asks for %d", want)
+			}
+		}
+	}
+	var last func()
+	for range 2 {
+		if last, err = s.Ticks.SubscribeState(3, func([]byte) {}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(last)
+		want(3)
+	}
+	if s.Restart != nil {
+		s.Restart()
+		want(3)
+		want(9)
+	}
+	stop()
+	for len(asked) > 0 {
+		<-asked
+	}
+	if last, err = s.Ticks.SubscribeState(4, func([]byte) {}); err != nil {
+		t.Fatal(err)
+	}
+	last()
+	if len(asked) > 0 {
+		t.Error("it is told after its end")
 	}
 }
 

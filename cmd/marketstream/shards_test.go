@@ -1,0 +1,224 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// inventedDoc is a document with n symbols that begins hours ago.
+func inventedDoc(n, seedBars int, timeframes string) (doc string, symbols []string) {
+	for i := range n {
+		symbols = append(symbols, fmt.Sprintf("S%03d", i))
+	}
+	return fmt.Sprintf(`apiVersion: marketstream.dev/v1alpha1
+kind: MarketStream
+metadata: {name: spread}
+spec:
+  symbols: [%s]
+  timeframes: [%s]
+  feed: {synthetic: {seed: 7, ticksPerSecond: 1}}
+  stream: {seedBars: %d}
+  history: {ringCapacity: 1000}
+`, strings.Join(symbols, ", "), timeframes, seedBars), symbols
+}
+
+// page reads a page of a symbol's history that ends in the past, so that it does not change.
+func (p *pod) page(symbol, tf string, before int64) (string, error) {
+	q := url.Values{"symbol": {symbol}, "timeframe": {tf}, "limit": {"50"}, "before": {fmt.Sprint(before)}}
+	client := http.Client{Timeout: guard}
+	res, err := client.Get(p.url + "/api/history?" + q.Encode())
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", res.Status, body)
+	}
+	return string(body), err
+}
+
+// same compares what pods say of a symbol with what was said before; text of a pod that is
+// being killed does not count.
+type same struct {
+	mu    sync.Mutex
+	first map[string]string
+	reads atomic.Int64
+}
+
+func (s *same) check(t *testing.T, p *pod, what, text string) {
+	s.reads.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if was, ok := s.first[what]; !ok {
+		s.first[what] = text
+	} else if was != text {
+		t.Errorf("%s: %s differs:\n%.300s\nnot\n%.300s", p.name, what, text, was)
+	}
+}
+
+// seedUntil is the bars of a seed that end at or before a time, and begin after another.
+func (p *pod) seedUntil(t *testing.T, symbols []string, after, before int64) (string, error) {
+	bars, err := p.seed(url.Values{"symbols": {strings.Join(symbols, ",")}, "timeframe": {"1m,5m"}, "seed": {"60"}})
+	if err != nil {
+		return "", err
+	}
+	return strings.Join(slices.DeleteFunc(bars, func(text string) bool {
+		b := parseBar(t, text)
+		return b.End > before || b.Start < after
+	}), "\n"), nil
+}
+
+// TestRingsAreSpread: three pods share the rings, each serves history and seeds of every symbol
+// with the others' text, also while a fourth joins and one is killed.
+func TestRingsAreSpread(t *testing.T) {
+	doc, symbols := inventedDoc(60, 240, "1m, 5m")
+	s := startSystem(t, doc)
+	for _, name := range []string{"a", "b", "c"} {
+		s.pod(name)
+	}
+	s.spread(3, 120)
+	for _, p := range s.pods {
+		if held := p.report().Rings.Held; held < 120/3/2 || held > 120*2/3 {
+			t.Errorf("%s has %d rings of 120", p.name, held)
+		}
+	}
+	s.caughtUp()
+	before := (time.Now().UnixMilli()/300_000)*300_000 - 300_000
+	told := &same{first: map[string]string{}}
+	look := func(p *pod, symbol string) error {
+		for _, tf := range []string{"1m", "5m"} {
+			text, err := p.page(symbol, tf, before)
+			if err != nil {
+				return fmt.Errorf("history of %s %s: %w", symbol, tf, err)
+			}
+			told.check(t, p, symbol+" "+tf, text)
+		}
+		return nil
+	}
+	seed := func(p *pod, n int) error {
+		text, err := p.seedUntil(t, symbols[n*20:n*20+20], before-1_800_000, before)
+		if err == nil {
+			told.check(t, p, fmt.Sprint("seed ", n), text)
+		}
+		return err
+	}
+	for _, p := range s.pods {
+		for _, symbol := range symbols {
+			if err := look(p, symbol); err != nil {
+				t.Error(p.name, err)
+			}
+		}
+		for n := range 3 {
+			if err := seed(p, n); err != nil {
+				t.Error(p.name, err)
+			}
+		}
+	}
+	if n := strings.Count(told.first["S007 1m"], `"seq"`); n < 40 {
+		t.Errorf("history has %d bars: %s", n, told.first["S007 1m"])
+	}
+	if n := strings.Count(told.first["seed 0"], "\n"); n < 20*(25+5) {
+		t.Errorf("a seed has %d bars", n)
+	}
+	for _, p := range s.pods {
+		if n := p.metric("ring_forwards_total", `"ok"`); n == 0 {
+			t.Errorf("%s asked nobody", p.name)
+		}
+		if n := p.metric("ring_forwards_total", `"log"`) + p.metric("ring_forwards_total", `"failed"`); n > 0 {
+			t.Errorf("%s read BARS for %v rings", p.name, n)
+		}
+	}
+
+	var killed atomic.Pointer[pod]
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for i := range 3 {
+		readers.Go(func() {
+			rnd := rand.New(rand.NewPCG(uint64(i), 1))
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				p := s.pods[rnd.IntN(3)]
+				err := look(p, symbols[rnd.IntN(60)])
+				if rnd.IntN(8) == 0 {
+					err = errors.Join(err, seed(p, rnd.IntN(3)))
+				}
+				if err != nil && p != killed.Load() {
+					t.Error(p.name, err)
+				}
+			}
+		})
+	}
+	reads := told.reads.Load()
+	d, serves := s.launch("d")
+	select {
+	case <-serves:
+	case <-time.After(guard):
+		t.Error("a pod that joins does not serve: ", d.text())
+	}
+	s.spread(4, 120)
+	killed.Store(s.pods[1])
+	s.pods[1].kill()
+	s.spread(3, 120)
+	close(stop)
+	readers.Wait()
+	t.Logf("%d reads while a pod joined and one was killed; d: %v rings in; a: %v in, %v out, read from BARS %v", told.reads.Load()-reads,
+		d.metric("ring_moves_total", `"in"`), s.pods[0].metric("ring_moves_total", `"in"`), s.pods[0].metric("ring_moves_total", `"out"`),
+		s.pods[0].metric("ring_forwards_total", `"log"`))
+	for _, symbol := range symbols {
+		if err := look(d, symbol); err != nil {
+			t.Error("d", err)
+		}
+	}
+}
+
+// TestPeerHangs: a pod that is stopped, but not dead to the others yet, holds nobody up for
+// long: what it has comes from BARS.
+func TestPeerHangs(t *testing.T) {
+	doc, symbols := inventedDoc(20, 240, "1m")
+	s := startSystem(t, doc)
+	a, b := s.pod("a"), s.pod("b")
+	s.spread(2, 20)
+	s.caughtUp()
+	before := (time.Now().UnixMilli()/60_000)*60_000 - 120_000
+	told := &same{first: map[string]string{}}
+	for _, symbol := range symbols {
+		text, err := b.page(symbol, "1m", before)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told.check(t, b, symbol, text)
+	}
+	if err := b.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for _, symbol := range symbols {
+		text, err := a.page(symbol, "1m", before)
+		if err != nil {
+			t.Fatal(symbol, err)
+		}
+		told.check(t, a, symbol, text)
+	}
+	if n := a.metric("ring_forwards_total", `"log"`); n == 0 {
+		t.Error("nothing came from BARS")
+	}
+	if err := b.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	s.spread(2, 20)
+}

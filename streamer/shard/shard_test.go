@@ -1,0 +1,415 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/marketstream/marketstream/streamer/logs"
+	"github.com/marketstream/marketstream/streamer/market"
+	"github.com/marketstream/marketstream/streamer/peer"
+	"github.com/marketstream/marketstream/streamer/pods"
+	"github.com/marketstream/marketstream/streamer/ring"
+)
+
+const (
+	t0    = int64(1_709_596_800_000)
+	guard = time.Minute // against hanging
+)
+
+// world is one pod, "self", whose log is in memory and whose peers are scripted.
+type world struct {
+	*Shard
+	t       *testing.T
+	rings   *ring.Set
+	symbols market.SymbolTable
+	numbers []uint32
+
+	mu     sync.Mutex
+	frames []*logs.Frame
+	reads  int
+	fails  int // readings of the log that fail first
+	asked  map[string]int
+	pods   map[string]*ring.Set // by address
+	hang   chan struct{}        // asks wait for it
+	counts map[string]int
+	moved  map[string]int
+	loaded []string
+}
+
+func newWorld(t *testing.T, symbols int, others ...string) *world {
+	t.Helper()
+	w := &world{t: t, rings: ring.NewSet(100), asked: map[string]int{}, pods: map[string]*ring.Set{}, counts: map[string]int{}, moved: map[string]int{}}
+	for i := range symbols {
+		w.numbers = append(w.numbers, w.symbols.Intern(fmt.Sprintf("S%d", i)))
+	}
+	w.Shard = New(Options{Self: "self", Rings: w.rings, Symbols: &w.symbols, Frames: w, Peers: w, Epoch: "e", Metrics: w, Log: logr.Discard(),
+		Loaded: func(id string) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.loaded = append(w.loaded, id)
+		}})
+	w.Carry(w.numbers, []market.Timeframe{market.M1})
+	w.Begin(others)
+	return w
+}
+
+// close closes a minute of all symbols: the log has it, the pods apply it, and self too.
+func (w *world) close(minute int64) {
+	f := &logs.Frame{Kind: logs.FrameBars}
+	for _, n := range w.numbers {
+		r := market.Record{Symbol: n, Timeframe: market.M1, StartMs: t0 + minute*60_000, EndMs: t0 + minute*60_000 + 60_000}
+		e := market.Entry{Time: r.StartMs * 1e6, Price: market.Decimal{Coef: 100 + minute*7 + int64(n)}, Size: market.Decimal{Coef: 1}}
+		if err := r.AddTrade(&e, market.UseAll); err != nil {
+			w.t.Fatal(err)
+		}
+		f.Records = append(f.Records, r)
+	}
+	w.mu.Lock()
+	w.frames = append(w.frames, f)
+	seq := uint64(len(w.frames))
+	all := []*ring.Set{w.rings}
+	for _, p := range w.pods {
+		all = append(all, p)
+	}
+	w.mu.Unlock()
+	w.Apply(seq, f)
+	for _, set := range all {
+		for i := range f.Records {
+			b, _ := f.Records[i].Bar()
+			set.Apply(f.Records[i].Symbol, &b)
+		}
+		set.SetApplied(seq)
+	}
+}
+
+// Frames implements Frames.
+func (w *world) Frames(_ context.Context, _ uint64, fn func(uint64, *logs.Frame) error) error {
+	w.mu.Lock()
+	w.reads++
+	frames, fail := slices.Clone(w.frames), w.fails > 0
+	w.fails--
+	w.mu.Unlock()
+	for i, f := range frames {
+		if fail && i == len(frames)/2 {
+			return fmt.Errorf("in the middle: %w", logs.ErrUnavailable)
+		}
+		if err := fn(uint64(i+1), f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Ask implements Asker: who is not in pods is dead.
+func (w *world) Ask(ctx context.Context, address string, q *peer.Request) (uint64, []peer.Answer, error) {
+	w.mu.Lock()
+	w.asked[address]++
+	set, hang := w.pods[address], w.hang
+	w.mu.Unlock()
+	if hang != nil {
+		select {
+		case <-hang:
+		case <-ctx.Done():
+			return 0, nil, ctx.Err()
+		}
+	}
+	if set == nil {
+		return 0, nil, peer.ErrNoAnswer
+	}
+	applied := set.Applied()
+	out := make([]peer.Answer, len(q.Asks))
+	for i, a := range q.Asks {
+		n, _ := w.symbols.ID(a.Symbol)
+		bars, info := set.Read(n, a.Timeframe, a.Query, nil)
+		if out[i] = (peer.Answer{State: peer.Here, Info: info, Count: len(bars), Data: peer.AppendBars(nil, bars)}); info.Missing {
+			out[i] = peer.Answer{State: peer.Lacks}
+		} else if a.Unless != 0 && a.Unless == info.Version {
+			out[i] = peer.Answer{State: peer.Here, Info: info, Same: true}
+		}
+	}
+	return applied, out, nil
+}
+
+func (w *world) Moved(direction string, n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.moved[direction] += n
+}
+
+func (w *world) Forwarded(result string, n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.counts[result] += n
+}
+
+func (w *world) n(result string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.counts[result]
+}
+
+// view is pods as they announce themselves: name to what they have loaded for.
+func view(loaded map[string]string) (v pods.View) {
+	for pod, id := range loaded {
+		v.Pods = append(v.Pods, pods.Announcement{Pod: pod, Address: pod, State: pods.Warm, Rings: id})
+	}
+	slices.SortFunc(v.Pods, func(a, b pods.Announcement) int {
+		if a.Pod < b.Pod {
+			return -1
+		}
+		return 1
+	})
+	return v
+}
+
+// other adds a pod that has every ring.
+func (w *world) other(name string) *ring.Set {
+	set := ring.NewSet(100)
+	set.Carry(w.numbers, []market.Timeframe{market.M1})
+	w.pods[name] = set
+	return set
+}
+
+func (w *world) asks() (asks []ring.Ask) {
+	for _, n := range w.numbers {
+		asks = append(asks, ring.Ask{Symbol: n, Timeframe: market.M1, Query: ring.Query{Limit: 5}})
+	}
+	return asks
+}
+
+// right reads all symbols, by Answer and by Walk, and wants the newest five minutes of each.
+func (w *world) right(what string, newest int64) {
+	w.t.Helper()
+	check := func(i int, bars []market.Bar) {
+		if len(bars) != 5 || bars[4].StartMs != t0+newest*60_000 || bars[4].Close != 100+newest*7+int64(w.numbers[i]) {
+			w.t.Errorf("%s: S%d: %v", what, i, bars)
+		}
+	}
+	seq := uint64(len(w.frames))
+	got, err := w.Answer(w.t.Context(), seq, w.asks())
+	if err != nil {
+		w.t.Fatal(what, err)
+	}
+	for i := range got {
+		check(i, got[i].Bars)
+	}
+	next := 0
+	err = w.Walk(w.t.Context(), seq, w.asks(), func(i int, bars []market.Bar) error {
+		if i != next {
+			w.t.Errorf("%s: %d comes, want %d", what, i, next)
+		}
+		next++
+		check(i, bars)
+		return nil
+	})
+	if err != nil || next != len(w.numbers) {
+		w.t.Errorf("%s: %d of %d, %v", what, next, len(w.numbers), err)
+	}
+}
+
+// TestElsewhere: what is not here comes from the pod that has it, is kept until a frame has a bar of
+// it, and comes from BARS when no pod has it.
+func TestElsewhere(t *testing.T) {
+	w := newWorld(t, 50, "b")
+	id := pods.NewRings([]string{"self", "b"}).ID()
+	b := w.other("b")
+	for m := range int64(10) {
+		w.close(m)
+	}
+	here := w.rings.Len()
+	if here < 10 || here > 40 {
+		t.Fatalf("%d of 50 rings are here", here)
+	}
+	w.Update(view(map[string]string{"self": id, "b": id}))
+	w.right("at first", 9)
+	if w.asked["b"] != 1 || w.n("ok") != 50-here || w.n("cache") != 50-here {
+		t.Errorf("%d requests, %v", w.asked["b"], w.counts)
+	}
+	w.close(10)
+	w.right("after another minute", 10)
+	if w.asked["b"] != 2 {
+		t.Errorf("%d requests: a new bar is asked for once", w.asked["b"])
+	}
+	gone := slices.DeleteFunc(slices.Clone(w.numbers), func(n uint32) bool { return w.rings.Has(n, market.M1) })[0]
+	b.Drop(gone)
+	w.close(11)
+	w.right("a ring that b lacks", 11)
+	if w.n("lacking") != 1 || w.n("log") != 1 || w.reads != 1 {
+		t.Errorf("%v, BARS was read %d times", w.counts, w.reads)
+	}
+	w.close(12)
+	delete(w.pods, "b")
+	w.fails = 1
+	w.right("b is dead, and BARS does not answer at once", 12)
+	if w.reads != 3 {
+		t.Errorf("BARS was read %d times, not once more and again", w.reads)
+	}
+}
+
+// TestCoalesced: any number of the same questions at once make one request; who gives up
+// takes nothing from the others.
+func TestCoalesced(t *testing.T) {
+	w := newWorld(t, 20, "b")
+	w.other("b")
+	for m := range int64(6) {
+		w.close(m)
+	}
+	id := pods.NewRings([]string{"self", "b"}).ID()
+	w.Update(view(map[string]string{"self": id, "b": id}))
+	w.hang = make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	gaveUp := make(chan error, 1)
+	all.Go(func() {
+		_, err := w.Answer(ctx, 6, w.asks())
+		gaveUp <- err
+	})
+	for range 10 {
+		all.Go(func() { w.right("with others", 5) })
+	}
+	lacks := 20 - w.rings.Len()
+	for deadline := time.Now().Add(guard); w.n("joined") < 10*lacks; {
+		if time.Now().After(deadline) {
+			t.Fatalf("%v", w.counts)
+		}
+		runtime.Gosched()
+	}
+	cancel()
+	if err := <-gaveUp; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	close(w.hang)
+	all.Wait()
+	if w.asked["b"] != 1 {
+		t.Errorf("%d requests", w.asked["b"])
+	}
+}
+
+// TestMoves: a pod loads what becomes its own in one pass, says so, and lets go what another
+// has announced to have, not before.
+func TestMoves(t *testing.T) {
+	w := newWorld(t, 300)
+	for m := range int64(20) {
+		w.close(m)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { w.Run(ctx) })
+	defer running.Wait()
+	defer cancel()
+	alone, two := pods.NewRings([]string{"self"}).ID(), pods.NewRings([]string{"self", "b"}).ID()
+	until := func(what string, cond func() bool) {
+		t.Helper()
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for limit := time.After(guard); ; {
+			w.mu.Lock()
+			ok := cond()
+			w.mu.Unlock()
+			if ok {
+				return
+			}
+			select {
+			case <-tick.C:
+			case <-limit:
+				t.Fatalf("waited in vain until %s: %v %v", what, w.moved, w.loaded)
+			}
+		}
+	}
+	said := func(id string) func() bool {
+		return func() bool { return len(w.loaded) > 0 && w.loaded[len(w.loaded)-1] == id }
+	}
+	w.Update(view(map[string]string{"self": alone}))
+	until("it has loaded for itself", said(alone))
+	w.Update(view(map[string]string{"self": alone, "b": ""}))
+	until("it has what it is to have of two", said(two))
+	if w.rings.Len() != 300 {
+		t.Errorf("%d rings: some were let go before b has them", w.rings.Len())
+	}
+	w.Update(view(map[string]string{"self": two, "b": two}))
+	until("what b has is let go", func() bool { return w.moved["out"] > 0 && w.rings.Len() == w.half() })
+	half := w.rings.Len()
+	if half < 75 || half > 225 {
+		t.Errorf("%d rings of 300", half)
+	}
+	w.other("b")
+	reads := w.reads
+	w.Update(view(map[string]string{"self": two}))
+	until("it has all again", func() bool { return w.rings.Len() == 300 && said(alone)() })
+	if w.reads != reads+1 || w.moved["in"] != 300-half {
+		t.Errorf("BARS was read %d times for %v rings", w.reads-reads, w.moved)
+	}
+	w.right("after all", 19)
+	if w.n("ok")+w.n("log") > 0 {
+		t.Errorf("others were asked: %v", w.counts)
+	}
+	draining := view(map[string]string{"b": "x"})
+	draining.Pods = append(draining.Pods, pods.Announcement{Pod: "self", State: pods.Draining})
+	w.Update(draining)
+	until("it is to hold nothing", said(pods.NewRings([]string{"b"}).ID()))
+	if w.rings.Len() != 300 {
+		t.Errorf("a draining pod has %d rings before the other has loaded", w.rings.Len())
+	}
+}
+
+// half is how many rings are ours of two pods.
+func (w *world) half() (n int) {
+	r := pods.NewRings([]string{"self", "b"})
+	for _, x := range w.numbers {
+		if r.Holder(w.symbols.Name(x)) == "self" {
+			n++
+		}
+	}
+	return n
+}
+
+// TestBefore: while a new holder has not loaded, the one before is asked.
+func TestBefore(t *testing.T) {
+	w := newWorld(t, 60, "b")
+	w.other("b")
+	w.other("c")
+	for m := range int64(6) {
+		w.close(m)
+	}
+	two, three := pods.NewRings([]string{"self", "b"}).ID(), pods.NewRings([]string{"self", "b", "c"}).ID()
+	w.Update(view(map[string]string{"self": two, "b": two}))
+	w.Update(view(map[string]string{"self": two, "b": two, "c": ""}))
+	w.right("c loads", 5)
+	if w.asked["c"] > 0 || w.asked["b"] == 0 {
+		t.Errorf("%v", w.asked)
+	}
+	w.close(6)
+	w.Update(view(map[string]string{"self": two, "b": two, "c": three}))
+	w.right("c has loaded", 6)
+	if w.asked["c"] == 0 {
+		t.Errorf("%v", w.asked)
+	}
+}
+
+// TestReset: after a rewind nothing of before is given.
+func TestReset(t *testing.T) {
+	w := newWorld(t, 20, "b")
+	b := w.other("b")
+	for m := range int64(6) {
+		w.close(m)
+	}
+	id := pods.NewRings([]string{"self", "b"}).ID()
+	w.Update(view(map[string]string{"self": id, "b": id}))
+	w.right("before", 5)
+	w.rings.Reset()
+	w.Reset()
+	b.Reset()
+	w.frames = nil
+	for m := range int64(6) {
+		w.close(m + 10)
+	}
+	w.right("after", 15)
+}
