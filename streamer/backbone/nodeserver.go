@@ -73,7 +73,7 @@ func (n *Node) startServer(generation, replicas int, hidden bool) (*nodeServer, 
 	}
 	var err error
 	if s.nc, err = nats.Connect("", nats.InProcessServer(s), nats.Token(n.gate.own), nats.Name(n.o.Name), nats.MaxReconnects(-1),
-		nats.ReconnectWait(reconnectWait), nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(), nats.ErrorHandler(s.complain)); err == nil {
+		nats.Timeout(serverStart), nats.ReconnectWait(reconnectWait), nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(), nats.ErrorHandler(s.complain)); err == nil {
 		s.js, err = jetstream.New(s.nc)
 	}
 	if err != nil {
