@@ -175,6 +175,9 @@ func TestFillByID(t *testing.T) {
 	}
 	var last market.Record
 	frames := run(New(cfg), entries[:4])
+	for i := range frames {
+		frames[i].AppliedIDs, frames[i].OpenIDs = []LastTrade{{ID: 4}}, []LastTrade{{ID: 4}}
+	}
 	for _, c := range run(restoredFrom(cfg, frames...), entries[4:]) {
 		for _, r := range c.Records {
 			last = r
