@@ -60,6 +60,7 @@ type Result struct {
 	Faults, Visits int
 	Took           time.Duration
 	Dir            string
+	Seed           uint64
 }
 
 // Good reports whether nothing was wrong.
@@ -97,7 +98,7 @@ func Run(ctx context.Context, o Options) (res *Result, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w (SEED=%d, logs in %s)", err, o.Seed, o.Dir)
 	}
-	res.Took, res.Dir = time.Since(began), o.Dir
+	res.Took, res.Dir, res.Seed = time.Since(began), o.Dir, o.Seed
 	r.report(res)
 	if made && res.Good() {
 		err = os.RemoveAll(o.Dir)
