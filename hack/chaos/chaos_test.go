@@ -20,7 +20,7 @@ func TestChaos(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), guard)
 	defer cancel()
-	o := run.Options{Faults: 15, Clients: 24, Slow: 6, Nodes: 3, Pods: 4, Settle: 4 * time.Minute, Out: t.Output()}
+	o := run.Options{Faults: 15, Clients: 24, Slow: 6, Nodes: 3, Pods: 4, Settle: 4 * time.Minute, Pause: time.Second, Out: t.Output()}
 	if text := os.Getenv("CHAOS_SEED"); text != "" {
 		var err error
 		if o.Seed, err = strconv.ParseUint(text, 10, 64); err != nil {

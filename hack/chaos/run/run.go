@@ -30,6 +30,7 @@ type Options struct {
 	KeepGoing                  bool
 	Dir, Binary                string
 	Settle                     time.Duration
+	Pause                      time.Duration // between two faults, at most
 	Out                        io.Writer
 }
 
@@ -189,7 +190,7 @@ func (r *run) start(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)
 	}
-	r.env = &faults.Env{System: r.sys}
+	r.env = &faults.Env{System: r.sys, Pause: r.Pause}
 	r.env.Absent(o.TimeframesFickle, time.Time{})
 	return nil
 }
