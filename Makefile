@@ -27,7 +27,7 @@ run: ## run the demo; ARGS="--listen 127.0.0.1:8081" adds flags
 
 test: ## everything that CI checks
 	@echo "== gofmt"; out=$$(gofmt -l api cmd streamer hack); test -z "$$out" || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
-	@echo "== go vet"; $(GO) vet ./...
+	@echo "== go vet"; $(GO) vet ./... && cd hack && $(GO) vet ./... && cd bench && $(GO) vet ./...
 	@$(MAKE) --no-print-directory unit
 	@echo "== tests of the CRD"; cd hack && $(GO) test -count=1 ./...
 	@$(MAKE) --no-print-directory check-generated check-tidy lint
@@ -46,7 +46,7 @@ $(LINT): hack/lint/go.mod hack/lint/go.sum
 	@touch $@
 
 bench: ## the figures of docs/acceptance.md
-	@$(GO) run ./hack/bench
+	@cd hack/bench && $(GO) run .
 
 generate: ## deepcopy, apply configurations, CRD
 	@hack/generate.sh
@@ -55,7 +55,7 @@ check-generated: ## generated files are fresh
 	@echo "== generated files"; hack/generate.sh --check
 
 check-tidy: ## go.mod files are tidy
-	@echo "== go mod tidy"; $(GO) mod tidy -diff && cd hack && $(GO) mod tidy -diff && cd lint && $(GO) mod tidy -diff
+	@echo "== go mod tidy"; $(GO) mod tidy -diff && cd hack && $(GO) mod tidy -diff && cd bench && $(GO) mod tidy -diff && cd ../lint && $(GO) mod tidy -diff
 
 fuzz: ## every fuzz test for FUZZTIME (10s)
 	@for pkg in $$($(GO) list ./...); do \

@@ -2,81 +2,80 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
-	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/marketstream/marketstream/api/podreport"
+	"github.com/marketstream/marketstream/streamer/backbone"
+	"github.com/marketstream/marketstream/streamer/eventsource"
+	"github.com/marketstream/marketstream/streamer/logs"
+	"github.com/marketstream/marketstream/streamer/market"
 )
 
-// system is a backbone and the pods of one stream, each a process of the built binary.
-type system struct {
-	t           testing.TB
-	dir         string // of the configuration
-	backbone    string // nats://…
-	credentials string
-	pods        []*pod
+// cluster is a backbone and the streamers of one MarketStream, as processes.
+type cluster struct {
+	t      *testing.T
+	node   *node
+	config string // directory
+	pods   []*process
+	made   int
 }
 
-// pod is one streamer.
-type pod struct {
-	*process
-	name string
-}
-
-// startSystem starts a backbone for a document.
-func startSystem(t testing.TB, doc string) *system {
+// startCluster starts a backbone and n streamers that run doc.
+func startCluster(t *testing.T, doc string, n int) *cluster {
 	t.Helper()
-	s := &system{t: t, dir: t.TempDir(), credentials: write(t, "token", "secret-token\n")}
-	for name, text := range map[string]string{documentFile: doc, generationFile: `{"createdMs":1,"generation":1}`} {
-		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+	c := &cluster{t: t, config: t.TempDir()}
+	c.document(doc, 1)
+	c.node = alone(t)
+	c.node.start()
+	c.node.until("serves")
+	for range n {
+		c.add()
+	}
+	return c
+}
+
+// document puts a document and its generation in place, as a ConfigMap is: both at once.
+func (c *cluster) document(doc string, generation int) {
+	c.t.Helper()
+	for name, text := range map[string]string{documentFile: doc, generationFile: fmt.Sprintf(`{"createdMs":1,"generation":%d}`, generation)} {
+		if err := os.WriteFile(filepath.Join(c.config, name), []byte(text), 0o600); err != nil {
+			c.t.Fatal(err)
 		}
 	}
-	address, health := unused(t), unused(t)
-	s.backbone = "nats://" + address
-	p := &process{t: t, ended: make(chan struct{})}
-	p.cmd = exec.Command(binary(t), "backbone", "--store", filepath.Join(t.TempDir(), "store"), "--name", "b-0", "--listen", address,
-		"--health-listen", health, "--credentials", s.credentials, "--max-store", "8Gi", "--max-memory", "1Gi")
-	run(p, nil)
-	eventually(t, "the backbone is ready", func() bool {
-		res, err := http.Get("http://" + health + "/readyz")
-		if err != nil {
-			return false
+}
+
+// add starts one more streamer and waits until it serves.
+func (c *cluster) add(args ...string) *process {
+	c.t.Helper()
+	t := c.t
+	c.made++
+	public, inside := freePort(t), freePort(t)
+	p := &process{t: t, ended: make(chan struct{}), url: "http://" + public, internal: "http://" + inside}
+	token := ""
+	for i, a := range c.node.args {
+		if a == "--credentials" {
+			token = c.node.args[i+1]
 		}
-		_ = res.Body.Close()
-		return res.StatusCode == http.StatusOK
-	})
-	return s
-}
-
-// unused is an address that nobody listens on now.
-func unused(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
-// run starts a process and calls line with what it prints.
-func run(p *process, line func(string)) {
-	p.t.Helper()
+	p.cmd = exec.Command(binary(t), append([]string{"streamer", "--config", c.config, "--backbone", "nats://" + c.node.listen, "--backbone-credentials", token,
+		"--listen", public, "--internal-listen", inside, "--pod", fmt.Sprintf("pod%d-aaaaaaaa", c.made), "--drain", "1s", "--log-format", "console"}, args...)...)
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
 	p.cmd.Stderr = writerFunc(func(b []byte) (int, error) {
 		p.mu.Lock()
@@ -84,102 +83,88 @@ func run(p *process, line func(string)) {
 		return p.output.Write(b)
 	})
 	if err := p.cmd.Start(); err != nil {
-		p.t.Fatal(err)
+		t.Fatal(err)
 	}
-	p.t.Cleanup(p.kill)
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("%s\n%s", p.url, p.text())
+		}
+	})
+	serving := make(chan struct{})
 	go func() {
 		defer close(p.ended)
+		told := false
 		for in := bufio.NewScanner(out); in.Scan(); {
-			if line != nil {
-				line(in.Text())
+			if !told && strings.HasPrefix(in.Text(), "serving on") {
+				told = true
+				close(serving)
 			}
 		}
 		p.err = p.cmd.Wait()
 	}()
-}
-
-var podServes = regexp.MustCompile(`serving on (\S+), inside on (\S+)`)
-
-// launch starts a pod, and does not wait until it serves.
-func (s *system) launch(name string, args ...string) (*pod, <-chan struct{}) {
-	s.t.Helper()
-	p := &pod{process: &process{t: s.t, ended: make(chan struct{})}, name: name}
-	p.cmd = exec.Command(binary(s.t), append([]string{"streamer", "--config", s.dir, "--backbone", s.backbone, "--backbone-credentials", s.credentials,
-		"--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0", "--pod", name, "--drain", "1s", "--log-format", "console"}, args...)...)
-	serves := make(chan struct{})
-	var once sync.Once
-	run(p.process, func(line string) {
-		if m := podServes.FindStringSubmatch(line); m != nil {
-			p.url, p.internal = "http://"+m[1], "http://"+m[2]
-			once.Do(func() { close(serves) })
-		}
-	})
-	s.pods = append(s.pods, p)
-	return p, serves
-}
-
-// pod starts a pod and waits until it serves.
-func (s *system) pod(name string, args ...string) *pod {
-	s.t.Helper()
-	p, serves := s.launch(name, args...)
 	select {
-	case <-serves:
+	case <-serving:
 	case <-p.ended:
-		s.t.Fatalf("%s ended before it served: %v\n%s", name, p.err, p.text())
+		t.Fatalf("a streamer ended before it served: %v\n%s", p.err, p.text())
 	case <-time.After(guard):
-		s.t.Fatalf("%s neither serves nor ends\n%s", name, p.text())
+		t.Fatalf("a streamer neither serves nor ends:\n%s", p.text())
 	}
+	c.pods = append(c.pods, p)
 	return p
 }
 
-// report reads what a pod says of itself.
-func (p *pod) report() (r podreport.Report) {
-	p.t.Helper()
-	if err := json.Unmarshal(p.get(p.internal, "/status", http.StatusOK), &r); err != nil {
-		p.t.Fatal(err)
+// remove takes a pod out of those that are asked.
+func (c *cluster) remove(p *process) {
+	c.pods = slices.DeleteFunc(c.pods, func(q *process) bool { return q == p })
+}
+
+// report reads a pod's /status; ok is false if it does not answer.
+func report(p *process) (r podreport.Report, ok bool) {
+	client := http.Client{Timeout: 5 * time.Second}
+	res, err := client.Get(p.internal + "/status")
+	if err != nil {
+		return r, false
 	}
-	return r
+	defer func() { _ = res.Body.Close() }()
+	return r, json.NewDecoder(res.Body).Decode(&r) == nil
 }
 
-// spread waits until rings are as n pods are to have them.
-func (s *system) spread(n int, rings int) {
-	s.t.Helper()
-	eventually(s.t, fmt.Sprintf("%d pods have %d rings together", n, rings), func() bool {
-		held, sets := 0, map[string]bool{}
-		for _, p := range s.alive() {
-			r := p.report().Rings
-			if r.Held != r.Wanted || r.Loaded != r.Set {
-				return false
-			}
-			held += r.Held
-			sets[r.Set] = true
-		}
-		return held == rings && len(sets) == 1 && len(s.alive()) == n
-	})
-}
-
-// caughtUp waits until what every pod invents has come to the present, and has been read by all.
-func (s *system) caughtUp() {
-	s.t.Helper()
-	last := uint64(0)
-	eventually(s.t, "the invented past is there", func() bool {
-		for _, p := range s.alive() {
-			r := p.report()
-			if len(r.Partitions) == 0 {
+// holders returns who writes each partition that has symbols, once each has one holder and nothing moves.
+func (c *cluster) holders(partitions ...int) map[int]*process {
+	c.t.Helper()
+	var by map[int]*process
+	eventually(c.t, "every partition has one holder", func() bool {
+		by = make(map[int]*process)
+		for _, p := range c.pods {
+			r, ok := report(p)
+			if !ok || len(r.Moves) > 0 {
 				return false
 			}
 			for _, x := range r.Partitions {
-				last = max(last, x.LastSeq)
-				if x.Symbols > 0 && time.Now().UnixMilli()-x.WatermarkMs > 60_000 {
+				if by[x.ID] != nil {
 					return false
 				}
+				by[x.ID] = p
+			}
+		}
+		for _, p := range partitions {
+			if by[p] == nil {
+				return false
 			}
 		}
 		return true
 	})
-	eventually(s.t, "every pod has read it", func() bool {
-		for _, p := range s.alive() {
-			if p.report().Log.AppliedSeq < last {
+	return by
+}
+
+// caughtUp waits until whoever holds partitions has come to the present.
+func (c *cluster) caughtUp() {
+	c.t.Helper()
+	c.holders(fastPartitions()...)
+	eventually(c.t, "the feed has come to the present", func() bool {
+		for _, p := range c.pods {
+			if r, ok := report(p); !ok || len(r.Partitions) > 0 && r.Feed.State != "connected" {
 				return false
 			}
 		}
@@ -187,56 +172,266 @@ func (s *system) caughtUp() {
 	})
 }
 
-// alive are the pods whose processes have not ended.
-func (s *system) alive() (out []*pod) {
-	for _, p := range s.pods {
-		select {
-		case <-p.ended:
-		default:
-			out = append(out, p)
+// logsOf opens the cluster's logs, to look at them.
+func (c *cluster) logsOf(name string) *backbone.Backbone {
+	c.t.Helper()
+	var token string
+	for i, a := range c.node.args {
+		if a == "--credentials" {
+			token = c.node.args[i+1]
+		}
+	}
+	b, err := backbone.Connect(c.t.Context(), backbone.RemoteOptions{Namespace: "default", Name: name, URLs: []string{"nats://" + c.node.listen}, Credentials: token, Log: logr.Discard()})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { _ = b.Close() })
+	return b
+}
+
+// fastDoc is an invented market in which a minute lasts a second.
+const fastDoc = `apiVersion: marketstream.dev/v1alpha1
+kind: MarketStream
+metadata: {name: fast}
+spec:
+  symbols: [SPY, QQQ, AAPL, MSFT, NVDA, TSLA, BTC-USD, ETH-USD]
+  timeframes: [1m, 5m, 15m]
+  feed: {synthetic: {seed: 7, ticksPerSecond: 2, speed: "60"}}
+  bars: {closeGrace: 2s}
+  stream: {seedBars: 30}
+`
+
+var fastSymbols = []string{"SPY", "QQQ", "AAPL", "MSFT", "NVDA", "TSLA", "BTC-USD", "ETH-USD"}
+
+func fastPartitions() []int {
+	var out []int
+	for _, s := range fastSymbols {
+		out = append(out, market.PartitionOf(s))
+	}
+	return out
+}
+
+// watcher follows all symbols at one pod and notes when each bar came.
+type watcher struct {
+	t     *testing.T
+	conn  *conn
+	query url.Values
+	last  map[string]int64 // seq by symbol and timeframe
+	seen  map[string]bool  // bars by key and rev
+}
+
+func watch(t *testing.T, p *process, timeframes string) *watcher {
+	t.Helper()
+	w := &watcher{t: t, query: url.Values{"symbols": {strings.Join(fastSymbols, ",")}, "timeframe": {timeframes}, "events": {"bar"}, "seed": {"0"}},
+		last: make(map[string]int64), seen: make(map[string]bool)}
+	w.conn = mustConnect(t, p.url, w.query, "")
+	return w
+}
+
+// next returns the next bar with an id, and checks that it is the one after the last of its
+// symbol and timeframe, and new.
+func (w *watcher) next() bar {
+	w.t.Helper()
+	e := w.conn.until(w.t, "a bar", func(e eventsource.Event) bool { return e.Type == "bar" || e.Type == "reset" })
+	if e.Type == "reset" {
+		w.t.Fatal("a reset")
+	}
+	b := parseBar(w.t, e.Data)
+	if k := fmt.Sprint(b.key(), " ", b.Rev); w.seen[k] {
+		w.t.Fatalf("twice: %s", k)
+	} else {
+		w.seen[k] = true
+	}
+	series := b.Symbol + " " + b.Timeframe
+	step := int64(1)
+	if b.Timeframe == "5m" {
+		step = 5
+	}
+	if last, ok := w.last[series]; ok && b.Rev == 0 && b.Seq != last+step {
+		w.t.Fatalf("%s: seq %d after %d", series, b.Seq, last)
+	}
+	if b.Partial {
+		w.t.Fatalf("partial: %s", e.Data)
+	}
+	w.last[series] = max(w.last[series], b.Seq)
+	return b
+}
+
+// all follows the bars until each symbol had one.
+func (w *watcher) all() {
+	w.t.Helper()
+	for len(w.last) < len(fastSymbols) {
+		w.next()
+	}
+}
+
+// pauseOf follows the bars of symbols until each has closed more than n minutes after from, and returns
+// the longest time between two bars of one of them.
+func (w *watcher) pauseOf(symbols []string, n int64) time.Duration {
+	w.t.Helper()
+	at := make(map[string]time.Time)
+	from := make(map[string]int64)
+	for _, s := range symbols {
+		at[s], from[s] = time.Now(), w.last[s+" 1m"]
+	}
+	longest := time.Duration(0)
+	defer func() {
+		if w.t.Failed() {
+			w.t.Logf("%v from %v: last %v", symbols, from, w.last)
+		}
+	}()
+	for left := len(symbols); left > 0; {
+		b := w.next()
+		was, ours := at[b.Symbol]
+		if !ours || b.Timeframe != "1m" {
+			continue
+		}
+		longest = max(longest, time.Since(was))
+		at[b.Symbol] = time.Now()
+		if b.Seq == from[b.Symbol]+n {
+			left--
+		}
+	}
+	return longest
+}
+
+// symbolsOf are the symbols whose partition a pod holds.
+func symbolsOf(holders map[int]*process, p *process) (out []string) {
+	for _, s := range fastSymbols {
+		if holders[market.PartitionOf(s)] == p {
+			out = append(out, s)
 		}
 	}
 	return out
 }
 
-// seed reads what a stream begins with: the bars up to the first bare id, as text.
-func (p *pod) seed(query url.Values) (bars []string, err error) {
-	c, err := connect(p.url, query, "")
-	if err != nil {
-		return nil, err
-	}
-	defer c.close()
-	for {
-		e, err := c.Next()
-		if err != nil {
-			return nil, err
-		}
-		switch {
-		case e.Type == "bar" && e.ID == "":
-			bars = append(bars, e.Data)
-		case e.ID != "": // the first thing after the bare id
-			return bars, nil
+// TestHolderKilled: a pod that holds partitions is killed, again and again: another takes
+// them over and every bar is closed once, in order; then a polite end and newcomers, whose
+// hand-overs nobody notices.
+func TestHolderKilled(t *testing.T) {
+	c := startCluster(t, fastDoc, 3)
+	kills := 3
+	if n := os.Getenv("MARKETSTREAM_KILLS"); n != "" {
+		if _, err := fmt.Sscan(n, &kills); err != nil {
+			t.Fatal(err)
 		}
 	}
+	c.caughtUp()
+	w := watch(t, c.pods[0], "1m,5m")
+	w.all()
+	var killed, handed []time.Duration
+	for i := range kills {
+		holders := c.holders(fastPartitions()...)
+		victim := c.pods[1+i%2] // never the one that w watches
+		symbols := symbolsOf(holders, victim)
+		victim.kill()
+		c.remove(victim)
+		if len(symbols) > 0 {
+			killed = append(killed, w.pauseOf(symbols, 3))
+		}
+		c.holders(fastPartitions()...)
+		c.add() // it takes its share over from those that are alive
+		handed = append(handed, w.pauseOf(fastSymbols, 5))
+	}
+	leaver := c.pods[1]
+	symbols := symbolsOf(c.holders(fastPartitions()...), leaver)
+	if err := leaver.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if len(symbols) > 0 {
+		handed = append(handed, w.pauseOf(symbols, 5))
+	}
+	<-leaver.ended
+	if leaver.err != nil {
+		t.Errorf("SIGTERM: %v\n%s", leaver.err, leaver.text())
+	}
+	slices.Sort(killed)
+	slices.Sort(handed)
+	t.Logf("%d kills: the longest time without a bar, of which a minute is 1 s: median %v, worst %v; %d hand-overs: median %v, worst %v",
+		len(killed), killed[len(killed)/2].Round(time.Millisecond), killed[len(killed)-1].Round(time.Millisecond),
+		len(handed), handed[len(handed)/2].Round(time.Millisecond), handed[len(handed)-1].Round(time.Millisecond))
+	for _, d := range killed {
+		if d > 10*5*time.Second {
+			t.Errorf("no bar for %v after a kill", d)
+		}
+	}
+	c.checkLogs("fast")
 }
 
-// metric is the sum of a metric's lines that contain some words.
-func (p *pod) metric(name string, words ...string) (sum float64) {
-	p.t.Helper()
-lines:
-	for line := range strings.SplitSeq(string(p.get(p.internal, "/metrics", http.StatusOK)), "\n") {
-		if !strings.HasPrefix(line, name) {
-			continue
+// checkLogs reads both logs as they lie there: frame numbers of a partition rise by one, tokens
+// never fall, and no batch of TICKS that counts comes from a lower token than one before it.
+func (c *cluster) checkLogs(name string) (stale int) {
+	c.t.Helper()
+	t := c.t
+	b := c.logsOf(name)
+	var number, token [market.Partitions]uint64
+	ctx, cancel := context.WithTimeout(context.Background(), guard)
+	defer cancel()
+	frames := 0
+	err := b.Bars().Read(ctx, 1, func(e logs.Entry) error {
+		f, err := logs.DecodeFrame(e.Data)
+		if err != nil || f.Kind == logs.FrameOwner {
+			return err
 		}
-		for _, w := range words {
-			if !strings.Contains(line, w) {
-				continue lines
+		frames++
+		if f.Number != number[f.Partition]+1 || f.Token < token[f.Partition] {
+			t.Errorf("partition %d: frame %d of token %d after frame %d of token %d", f.Partition, f.Number, f.Token, number[f.Partition], token[f.Partition])
+		}
+		number[f.Partition], token[f.Partition] = f.Number, f.Token
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	batches := 0
+	for p := range market.Partitions {
+		highest := uint64(0)
+		err := b.Ticks().Read(ctx, p, func(data []byte) error {
+			batches++
+			tok, _, err := logs.PeekBatch(data)
+			if tok < highest {
+				stale++
 			}
-		}
-		var v float64
-		if _, err := fmt.Sscan(line[strings.LastIndexByte(line, ' ')+1:], &v); err == nil {
-			sum += v
+			highest = max(highest, tok)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
-	return sum
+	t.Logf("%d frames, %d batches, %d of them of a holder that had been taken over", frames, batches, stale)
+	return stale
+}
+
+// TestHolderPaused: a pod is stopped for ten seconds; others take over; when it wakes it
+// writes nothing, neither ticks nor frames, and becomes a pod like any other.
+func TestHolderPaused(t *testing.T) {
+	c := startCluster(t, fastDoc, 2)
+	c.caughtUp()
+	w := watch(t, c.pods[0], "1m")
+	w.all()
+	paused := c.pods[1]
+	symbols := symbolsOf(c.holders(fastPartitions()...), paused)
+	if len(symbols) == 0 {
+		t.Fatal("the pod to pause holds nothing")
+	}
+	if err := paused.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for stopped := time.Now(); time.Since(stopped) < 10*time.Second; {
+		w.next()
+	}
+	if err := paused.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	for range 10 * len(fastSymbols) {
+		w.next()
+	}
+	c.holders(fastPartitions()...)
+	if stale := c.checkLogs("fast"); stale > 0 {
+		t.Errorf("%d batches of the paused holder lie behind the marker of the one that took over", stale)
+	}
+	if r, ok := report(paused); !ok || len(r.Partitions) == 0 {
+		t.Errorf("it did not become a holder again: %+v", r)
+	}
 }

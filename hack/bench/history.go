@@ -56,13 +56,23 @@ func historyFromRing() error {
 			if kind != "the newest page" {
 				path += fmt.Sprint("&before=", 1_709_649_000_000+int64(1000+n%4000)*60_000+int64(n))
 			}
-			w := httptest.NewRecorder()
+			w := &nowhere{head: make(http.Header), code: http.StatusOK}
 			handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
-			if w.Code != http.StatusOK {
-				return fmt.Errorf("history: %d", w.Code)
+			if w.code != http.StatusOK {
+				return fmt.Errorf("history: %d", w.code)
 			}
 		}
 		row("history requests of 1,000 bars per CPU-second, "+kind, fmt.Sprintf("%.0f", float64(n)/(cpu()-before).Seconds()), "")
 	}
 	return nil
 }
+
+// nowhere is an answer that nobody reads: what it costs to make is measured, not to carry.
+type nowhere struct {
+	head http.Header
+	code int
+}
+
+func (w *nowhere) Header() http.Header         { return w.head }
+func (w *nowhere) WriteHeader(code int)        { w.code = code }
+func (w *nowhere) Write(p []byte) (int, error) { return len(p), nil }

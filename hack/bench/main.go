@@ -49,7 +49,7 @@ func main() {
 	for _, step := range []func() error{
 		func() error { return replayed(*root, *ticks) },
 		func() error {
-			return goBench(*root, "./streamer/bars", "Trade", `([0-9.]+) ns/trade.* ([0-9]+) allocs/op`, "ns, allocations per tick in the fold", "60, 0")
+			return goBench(*root, "./streamer/bars", "Trade", `([0-9.]+) allocs/trade\s+([0-9.]+) cpu-ns/trade`, "allocations, CPU ns per tick in the fold", "0, 60")
 		},
 		func() error { return ringBytes(*root) },
 		func() error {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/marketstream/marketstream/streamer/logs"
 )
 
 // Bounds of a copy: chunks on their way, and how long one may take.
@@ -18,6 +20,8 @@ const (
 	windowBytes = 8 << 20
 	chunkWithin = 30 * time.Second
 	apiPrefix   = "$JS.API."
+	firstTries  = 20
+	digestTries = 5
 )
 
 // copyStream makes a stream of one server at another, with the same sequences and times. The
@@ -40,6 +44,17 @@ func copyStream(ctx context.Context, from, to *nodeServer, config jetstream.Stre
 		}
 		// An empty one ends the snapshot, and the restore.
 		reply, err := request(ctx, to, subject, data)
+		for wait := range firstTries { // the node that restores may be another one, which has only begun to listen
+			if done > 0 || !errors.Is(err, nats.ErrNoResponders) {
+				break
+			}
+			select {
+			case <-time.After(time.Duration(wait+1) * retryFirst):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			reply, err = request(ctx, to, subject, data)
+		}
 		if err != nil {
 			return fmt.Errorf("restore %s: %w", config.Name, err)
 		}
@@ -184,8 +199,18 @@ func sameStream(ctx context.Context, a, b *nodeServer, name string) error {
 	return nil
 }
 
-// digest sums sequences, subjects, headers and data up.
+// digest sums sequences, subjects, headers and data up. A replica that is behind is given time, or another one is read.
 func digest(ctx context.Context, c *conn, first uint64) (n int, sum uint32, err error) {
+	for range digestTries {
+		n, sum, err = digestOnce(ctx, c, first)
+		if !errors.Is(err, logs.ErrUnavailable) || ctx.Err() != nil {
+			break
+		}
+	}
+	return n, sum, err
+}
+
+func digestOnce(ctx context.Context, c *conn, first uint64) (n int, sum uint32, err error) {
 	err = c.read(ctx, first, "", func(seq uint64, m jetstream.Msg) error {
 		n++
 		sum = crc32.Update(sum, castagnoli, fmt.Appendf(nil, "%d %s %v ", seq, m.Subject(), m.Headers()))

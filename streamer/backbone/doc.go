@@ -14,6 +14,15 @@
 //	          ├─ ticks.go, acks.go     logs.Ticks
 //	          └─ registry.go, watch.go, peers.go  logs.Registry, logs.Peers
 //
+// A node is the server of a backbone of our own, alone or one of three:
+//
+//	StartNode ─▶ node.go        does what nodestate.go decides from its own state and from
+//	                │           what the others say (greet.go); nodehealth.go answers probes
+//	                ├─ nodeserve.go, nodeserver.go  a NATS server that listens; gate.go lets
+//	                │           clients in, or not; nodetls.go has its certificate
+//	                ├─ nodemove.go, copy.go         from one node to three and back
+//	                └─ nodevolume.go                keeps it from a full disk
+//
 // Everything below conn.go works the same over a connection to a server elsewhere. Subjects,
 // streams and their settings are a contract: docs/contracts/logs.md.
 //

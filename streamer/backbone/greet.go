@@ -3,6 +3,7 @@ package backbone
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,11 +26,11 @@ func clusterName(generation, replicas int) string {
 }
 
 // ask returns what the nodes behind routes say, but self. Those that do not answer are left out.
-func ask(ctx context.Context, routes []*url.URL, self string) []greeting {
+func ask(ctx context.Context, routes []*url.URL, self string, t *nodeTLS) []greeting {
 	answers := make([]*greeting, len(routes))
 	var wait sync.WaitGroup
 	for i, r := range routes {
-		wait.Go(func() { answers[i] = askOne(ctx, r.Host) })
+		wait.Go(func() { answers[i] = askOne(ctx, r.Host, t) })
 	}
 	wait.Wait()
 	var all []greeting
@@ -41,7 +42,7 @@ func ask(ctx context.Context, routes []*url.URL, self string) []greeting {
 	return all
 }
 
-func askOne(ctx context.Context, address string) *greeting {
+func askOne(ctx context.Context, address string, t *nodeTLS) *greeting {
 	ctx, cancel := context.WithTimeout(ctx, greetWithin)
 	defer cancel()
 	c, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
@@ -51,6 +52,13 @@ func askOne(ctx context.Context, address string) *greeting {
 	defer func() { _ = c.Close() }()
 	if err := c.SetDeadline(time.Now().Add(greetWithin)); err != nil {
 		return nil
+	}
+	if t != nil { // nodes speak TLS from the first byte on
+		config := t.forNodes()
+		if config.ServerName, _, err = net.SplitHostPort(address); err != nil {
+			return nil
+		}
+		c = tls.Client(c, config)
 	}
 	in := bufio.NewScanner(c)
 	in.Buffer(nil, maxGreeting)
@@ -83,10 +91,13 @@ type greeter struct {
 	ended chan struct{}
 }
 
-func startGreeter(address, name string, generation, replicas int) (*greeter, error) {
+func startGreeter(address, name string, generation, replicas int, t *nodeTLS) (*greeter, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("cluster port: %w", err)
+	}
+	if t != nil {
+		l = tls.NewListener(l, t.forNodes())
 	}
 	line, err := json.Marshal(map[string]any{"server_id": name, "server_name": name, "version": "0.0.0", "proto": 1, "cluster": clusterName(generation, replicas)})
 	if err != nil {
@@ -100,12 +111,16 @@ func startGreeter(address, name string, generation, replicas int) (*greeter, err
 			if err != nil {
 				return
 			}
-			_ = c.SetDeadline(time.Now().Add(greetWithin))
-			_, _ = fmt.Fprintf(c, "INFO %s\r\n", line)
-			_ = c.Close()
+			go greet(c, line) // for a second at most
 		}
 	}()
 	return g, nil
+}
+
+func greet(c net.Conn, line []byte) {
+	_ = c.SetDeadline(time.Now().Add(greetWithin))
+	_, _ = fmt.Fprintf(c, "INFO %s\r\n", line)
+	_ = c.Close()
 }
 
 func (g *greeter) stop() {

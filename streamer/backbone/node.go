@@ -60,10 +60,13 @@ type Node struct {
 	gate     *gate
 	tls      *nodeTLS // nil: none
 	maxStore int64
+	free     func(dir string) (int64, error) // space of a volume
 	health   *nodeHealth
 	end      context.CancelFunc
 	ended    chan struct{} // closes when run has returned
 	watchers sync.WaitGroup
+	once     sync.Once
+	stopped  error
 
 	mu       sync.Mutex
 	state    nodeState
@@ -77,7 +80,11 @@ type Node struct {
 // StartNode starts a node, or says in one sentence why not. Once it has returned the node
 // answers probes; [Node.Ready] says when it serves.
 func StartNode(ctx context.Context, o NodeOptions) (*Node, error) {
-	n := &Node{o: o, ended: make(chan struct{})}
+	return startNode(ctx, o, freeBytes)
+}
+
+func startNode(ctx context.Context, o NodeOptions, free func(dir string) (int64, error)) (*Node, error) {
+	n := &Node{o: o, free: free, ended: make(chan struct{})}
 	if err := n.check(); err != nil {
 		return nil, err
 	}
@@ -192,12 +199,13 @@ func (n *Node) run(ctx context.Context) error {
 	defer func() { g.stop() }()
 	for ctx.Err() == nil {
 		state := n.getState()
-		others := ask(ctx, n.routes, n.o.Name)
+		others := ask(ctx, n.routes, n.o.Name, n.tls)
 		d := decide(state, n.ordinal, n.o.Replicas, others, len(n.routes) == 0)
 		n.o.Log.V(1).Info("decided", "do", d.do.String(), "why", d.why)
-		if g == nil && d.do != serve && d.do != move && len(n.routes) > 0 {
+		// While no NATS server does, the cluster port says which generation holds.
+		if g == nil && d.do != move && (d.do != serve || state.Replicas == 1) && len(n.routes) > 0 {
 			var err error
-			if g, err = startGreeter(n.o.ClusterListen, n.o.Name, state.Generation, max(state.Replicas, 1)); err != nil {
+			if g, err = startGreeter(n.o.ClusterListen, n.o.Name, state.Generation, max(state.Replicas, 1), n.tls); err != nil {
 				return err
 			}
 		}
@@ -212,8 +220,10 @@ func (n *Node) run(ctx context.Context) error {
 			g.stop()
 			g = nil
 		case serve:
-			g.stop()
-			g = nil
+			if state.Replicas == 3 {
+				g.stop()
+				g = nil
+			}
 			err = n.serve(ctx, state)
 		case move:
 			g.stop()
@@ -347,7 +357,13 @@ func (n *Node) Err() error {
 
 // Stop lets the others take over what this node leads, lets clients go and ends the node,
 // after ten seconds at most; without all that once hurry closes.
+// A second call does nothing more.
 func (n *Node) Stop(hurry <-chan struct{}) error {
+	n.once.Do(func() { n.stopped = n.stop(hurry) })
+	return n.stopped
+}
+
+func (n *Node) stop(hurry <-chan struct{}) error {
 	n.mu.Lock()
 	n.draining = true
 	n.mu.Unlock()

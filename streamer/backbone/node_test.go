@@ -1,12 +1,17 @@
 package backbone
 
 import (
+	"bufio"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,7 +50,7 @@ func testNodes(t *testing.T, n int) []NodeOptions {
 	return all
 }
 
-func startNode(t *testing.T, o NodeOptions) *Node {
+func mustStart(t *testing.T, o NodeOptions) *Node {
 	t.Helper()
 	n, err := StartNode(t.Context(), o)
 	if err != nil {
@@ -102,7 +107,7 @@ func nodeURLs(all []NodeOptions) (urls []string) {
 // TestNode runs the suites over one node of our own.
 func TestNode(t *testing.T) {
 	o := testNodes(t, 1)[0]
-	n := startNode(t, o)
+	n := mustStart(t, o)
 	eventually(t, "it is ready", func() error { return probe(n, "/readyz") })
 	remote := func() RemoteOptions {
 		r := connectOptions("nats://" + o.Listen)
@@ -126,7 +131,7 @@ func TestThreeNodes(t *testing.T) {
 	all := testNodes(t, 3)
 	var nodes []*Node
 	for _, o := range all {
-		nodes = append(nodes, startNode(t, o))
+		nodes = append(nodes, mustStart(t, o))
 	}
 	for i, n := range nodes {
 		eventually(t, fmt.Sprint(i, " is ready"), func() error { return probe(n, "/readyz") })
@@ -153,4 +158,185 @@ func TestThreeNodes(t *testing.T) {
 	if !strings.HasPrefix(nodes[1].URL(), "nats://") {
 		t.Error(nodes[1].URL())
 	}
+}
+
+// TestNodeGuard: below its reserve a node refuses appends to files and goes on with all else;
+// with space again it takes them.
+func TestNodeGuard(t *testing.T) {
+	o := testNodes(t, 1)[0]
+	var free atomic.Int64
+	free.Store(100 << 30)
+	n, err := startNode(t.Context(), o, func(string) (int64, error) { return free.Load(), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = n.Stop(nil) })
+	r := connectOptions("nats://" + o.Listen)
+	r.Credentials = o.Credentials
+	b := mustConnect(t, r)
+	last, err := b.Bars().Append(t.Context(), 1, 0, []byte("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	free.Store(1 << 20)
+	eventually(t, "appends are refused", func() error {
+		seq, err := b.Bars().Append(t.Context(), 1, last, []byte("b"))
+		if err == nil {
+			last = seq
+		}
+		if !errors.Is(err, logs.ErrFull) {
+			return fmt.Errorf("not full: %w", err)
+		}
+		return nil
+	})
+	if e, err := b.Bars().Last(t.Context(), 1); err != nil || e.Seq != last {
+		t.Errorf("reads while it is full: %+v %v", e, err)
+	}
+	if ack, err := b.Ticks().Publish(t.Context(), 1, []byte("x")); err != nil || ack.Wait(t.Context()) != nil {
+		t.Errorf("ticks while it is full: %v", err)
+	}
+	wants(t, n.Ready(), "1 MiB free", "appends are refused")
+	if err := probe(n, "/healthz"); err != nil {
+		t.Error(err)
+	}
+	free.Store(100 << 30)
+	eventually(t, "appends are taken", func() error {
+		_, err := b.Bars().Append(t.Context(), 1, last, []byte("c"))
+		return err
+	})
+	eventually(t, "it is ready", n.Ready)
+}
+
+// TestNodeCredentials: the last two tokens that the file held are taken, and no older one; a
+// client whose file follows never notices.
+func TestNodeCredentials(t *testing.T) {
+	o := testNodes(t, 1)[0]
+	n := mustStart(t, o)
+	r := connectOptions("nats://" + o.Listen)
+	enters := func(token string) error {
+		r := r
+		r.Credentials, r.WaitFor = credentialsFile(t, token), 1
+		b, err := Connect(t.Context(), r)
+		if err != nil {
+			return err
+		}
+		return b.Close()
+	}
+	eventually(t, "it is ready", n.Ready)
+	set := func(token string) {
+		t.Helper()
+		if err := os.WriteFile(o.Credentials, []byte(token), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, token+" is taken", func() error { return enters(token) })
+	}
+	set("second")
+	if err := enters("secret-token"); err != nil {
+		t.Errorf("the value before: %v", err)
+	}
+	set("third")
+	if err := enters("second"); err != nil {
+		t.Errorf("the value before: %v", err)
+	}
+	wants(t, enters("secret-token"), "Authorization Violation")
+	wants(t, enters("guess"), "Authorization Violation")
+	if err := os.Remove(o.Credentials); err != nil {
+		t.Fatal(err)
+	}
+	if err := enters("third"); err != nil {
+		t.Errorf("after the file has gone: %v", err)
+	}
+}
+
+// TestNodesCredentials: three nodes whose token changes twice find each other again.
+func TestNodesCredentials(t *testing.T) {
+	all := testNodes(t, 3)
+	var nodes []*Node
+	for _, o := range all {
+		nodes = append(nodes, mustStart(t, o))
+	}
+	ready := func(what string) {
+		t.Helper()
+		for i, n := range nodes {
+			eventually(t, fmt.Sprint(i, " is ready ", what), n.Ready)
+		}
+	}
+	ready("at first")
+	for _, token := range []string{"second", "third"} {
+		if err := os.WriteFile(all[0].Credentials, []byte(token), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for i, n := range nodes {
+			eventually(t, fmt.Sprint(i, " has read ", token), func() error {
+				if n.gate.newest() != token {
+					return errors.New(n.gate.newest())
+				}
+				return nil
+			})
+		}
+		ready("with " + token)
+		for i, n := range nodes { // what they show when a route breaks
+			eventually(t, fmt.Sprint(i, " shows ", token), func() error {
+				if shown := n.serving().shown(); shown != token {
+					return errors.New(shown)
+				}
+				return nil
+			})
+		}
+	}
+	if err := nodes[2].Stop(nil); err != nil {
+		t.Fatal(err)
+	}
+	nodes[2] = mustStart(t, all[2])
+	ready("after a restart")
+	r := connectOptions("")
+	r.URLs, r.Credentials = nodeURLs(all), all[0].Credentials
+	answers(t, mustConnect(t, r), "a")
+}
+
+// TestNodeTLS: clients and nodes see certificates, and a new one without a restart.
+func TestNodeTLS(t *testing.T) {
+	a := newAuthority(t)
+	all := testNodes(t, 3)
+	var nodes []*Node
+	for i := range all {
+		dir := t.TempDir()
+		o := &all[i]
+		o.Cert, o.Key, o.CA = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), a.file
+		a.issue(o.Cert, o.Key, int64(100+i))
+		nodes = append(nodes, mustStart(t, *o))
+	}
+	for i, n := range nodes {
+		eventually(t, fmt.Sprint(i, " is ready"), n.Ready)
+	}
+	r := connectOptions("")
+	r.URLs, r.Credentials, r.CA = nodeURLs(all), all[0].Credentials, a.file
+	b := mustConnect(t, r)
+	answers(t, b, "a")
+	serial := func() (int64, error) {
+		nc, err := net.Dial("tcp", all[0].Listen)
+		if err != nil {
+			return 0, err
+		}
+		defer func() { _ = nc.Close() }()
+		if _, err := bufio.NewReader(nc).ReadString('\n'); err != nil { // INFO comes in the clear
+			return 0, err
+		}
+		c := tls.Client(nc, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // its number is all that is looked at
+		if err := c.Handshake(); err != nil {
+			return 0, err
+		}
+		return c.ConnectionState().PeerCertificates[0].SerialNumber.Int64(), nil
+	}
+	a.issue(all[0].Cert, all[0].Key, 200)
+	if err := os.Chtimes(all[0].Cert, time.Now(), time.Now().Add(time.Hour)); err != nil { // whatever the clock's grain
+		t.Fatal(err)
+	}
+	if got, err := serial(); err != nil || got != 200 {
+		t.Errorf("certificate %d, want 200: %v", got, err)
+	}
+	r.CA = newAuthority(t).file
+	r.WaitFor = 1
+	_, err := Connect(t.Context(), r)
+	wants(t, err, "certificate")
 }

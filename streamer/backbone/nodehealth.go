@@ -115,7 +115,7 @@ func (n *Node) Status() NodeStatus {
 		st.Reason = err.Error()
 	}
 	st.Ready = st.Reason == ""
-	if free, err := freeBytes(n.o.Store); err == nil {
+	if free, err := n.free(n.o.Store); err == nil {
 		st.FreeBytes = free
 	}
 	if s == nil {

@@ -24,23 +24,25 @@ func (n *Node) move(ctx context.Context, state nodeState) error {
 	if err := n.setState(state); err != nil {
 		return err
 	}
+	same := map[string]bool{} // streams that were found to be the same at three nodes
 	for {
-		err := n.tryMove(ctx, state)
+		err := n.tryMove(ctx, state, same)
 		if err == nil || ctx.Err() != nil {
-			return nil
+			return ctx.Err()
 		}
 		n.say(fmt.Sprintf("the move to %d nodes waits: %v", state.Move.Replicas, err))
 		select {
 		case <-time.After(moveRetry):
 		case <-ctx.Done():
-			return nil
+			return ctx.Err()
 		}
 	}
 }
 
-func (n *Node) tryMove(ctx context.Context, state nodeState) error {
+func (n *Node) tryMove(ctx context.Context, state nodeState, same map[string]bool) error {
 	m := state.Move
 	if m.Replicas == 1 {
+		clear(same)
 		if err := os.RemoveAll(storeDir(n.o.Store, m.To)); err != nil { // what a start before this one left
 			return fmt.Errorf("the new store: %w", err)
 		}
@@ -81,14 +83,17 @@ func (n *Node) tryMove(ctx context.Context, state nodeState) error {
 		}
 		defer hidden(fresh)
 	}
-	if err := n.copyAll(ctx, old, fresh, &state); err != nil {
+	if err := n.copyAll(ctx, old, fresh, &state, same); err != nil {
 		return err
 	}
 	n.step(&state, "verified")
 	after := nodeState{Generation: m.To, Replicas: m.Replicas, Old: state.Generation}
 	if m.Replicas == 1 {
 		n.setServing(nil)
-		fresh.stop() // all is on the disk before the state says so
+		fresh.stop()
+		if err := syncTree(storeDir(n.o.Store, m.To)); err != nil { // all is on the disk before the state says so
+			return err
+		}
 		defer old.stop()
 	}
 	if err := n.setState(after); err != nil {
@@ -104,6 +109,7 @@ func (n *Node) listening(generation, replicas int) (*nodeServer, error) {
 	if s := n.serving(); s != nil {
 		return s, nil
 	}
+	n.say(fmt.Sprintf("starts generation %d of %d nodes", generation, replicas))
 	s, err := n.startServer(generation, replicas, false)
 	if err != nil {
 		return nil, err
@@ -114,7 +120,7 @@ func (n *Node) listening(generation, replicas int) (*nodeServer, error) {
 
 // assembled returns an error as long as the three nodes have not found each other.
 func (s *nodeServer) assembled(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	ctx, cancel := context.WithTimeout(ctx, phaseWithin)
 	defer cancel()
 	if _, err := s.js.AccountInfo(ctx); err != nil {
 		return fmt.Errorf("the nodes have not found each other: %w", unavailable(err))
@@ -162,7 +168,7 @@ func (n *Node) closeAll(ctx context.Context, s *nodeServer, state *nodeState) er
 }
 
 // copyAll copies what fresh does not have, and compares all of it.
-func (n *Node) copyAll(ctx context.Context, old, fresh *nodeServer, state *nodeState) error {
+func (n *Node) copyAll(ctx context.Context, old, fresh *nodeServer, state *nodeState, same map[string]bool) error {
 	list := state.Move.Streams
 	if state.Move.Replicas == 3 {
 		var err error
@@ -175,9 +181,12 @@ func (n *Node) copyAll(ctx context.Context, old, fresh *nodeServer, state *nodeS
 		if most := n.barsBytes(); kindOf(&c) == "BARS" && c.MaxBytes > most {
 			c.MaxBytes = most
 		}
+		if same[c.Name] {
+			continue
+		}
 		n.step(state, "verify "+c.Name)
 		err := sameStream(ctx, old, fresh, c.Name)
-		if err == nil {
+		if same[c.Name] = err == nil; err == nil {
 			continue
 		}
 		if errors.Is(err, errDiffers) {
@@ -196,6 +205,7 @@ func (n *Node) copyAll(ctx context.Context, old, fresh *nodeServer, state *nodeS
 		if err := sameStream(ctx, old, fresh, c.Name); err != nil {
 			return err
 		}
+		same[c.Name] = true
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func (n *Node) serve(ctx context.Context, state nodeState) error {
 		}
 		if n.ordinal > 0 && time.Since(asked) > askFirstEvery {
 			asked = time.Now()
-			if d := decide(n.getState(), n.ordinal, n.o.Replicas, ask(ctx, n.routes, n.o.Name), false); d.do == adopt && ctx.Err() == nil {
+			if d := decide(n.getState(), n.ordinal, n.o.Replicas, ask(ctx, n.routes, n.o.Name, n.tls), false); d.do == adopt && ctx.Err() == nil {
 				n.gate.set(false)
 				n.setServing(nil)
 				s.stop()

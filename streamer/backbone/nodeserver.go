@@ -24,6 +24,8 @@ const (
 	duckGrace  = 300 * time.Millisecond
 	duckFor    = 2 * time.Second
 	tlsTimeout = 5 // seconds
+	// routeReports: of so many attempts to reach another node one is said to have failed.
+	routeReports = 60
 )
 
 // nodeServer is a NATS server of one generation: the node's, which listens, or one hidden in the
@@ -36,10 +38,11 @@ type nodeServer struct {
 	logger     *serverLogger
 	options    *server.Options
 
-	mu  sync.Mutex
-	srv *server.Server // nil while it is stopped
-	nc  *nats.Conn
-	js  jetstream.JetStream
+	mu    sync.Mutex
+	srv   *server.Server // nil while it is stopped
+	shows string         // the last token that the routes were given to show
+	nc    *nats.Conn
+	js    jetstream.JetStream
 
 	opened bool // NODES has this node's settings; the goroutine of run alone uses it
 }
@@ -54,7 +57,8 @@ func (n *Node) startServer(generation, replicas int, hidden bool) (*nodeServer, 
 	}
 	s.options = &server.Options{
 		ServerName: n.o.Name, NoSigs: true, MaxPayload: logs.MaxEntry + headerRoom, MaxControlLine: 4096,
-		JetStream: true, StoreDir: dir, DisableJetStreamBanner: true, SyncAlways: true,
+		JetStream: true, StoreDir: dir, DisableJetStreamBanner: true,
+		SyncAlways:         !hidden, // what a move copies is synced as a whole
 		JetStreamMaxMemory: n.o.MaxMemory, JetStreamMaxStore: n.maxStore,
 		CustomClientAuthentication: n.gate, PingInterval: 20 * time.Second, MaxPingsOut: 2,
 		LameDuckGracePeriod: duckGrace, LameDuckDuration: duckFor,
@@ -70,7 +74,7 @@ func (n *Node) startServer(generation, replicas int, hidden bool) (*nodeServer, 
 	}
 	var err error
 	if s.nc, err = nats.Connect("", nats.InProcessServer(s), nats.Token(n.gate.own), nats.Name(n.o.Name), nats.MaxReconnects(-1),
-		nats.ReconnectWait(reconnectWait), nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort()); err == nil {
+		nats.ReconnectWait(reconnectWait), nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(), nats.ErrorHandler(s.complain)); err == nil {
 		s.js, err = jetstream.New(s.nc)
 	}
 	if err != nil {
@@ -88,6 +92,7 @@ func (s *nodeServer) listen() error {
 		return err
 	}
 	o.Cluster.NoAdvertise = true // clients are given every address
+	o.ConnectErrorReports, o.ReconnectErrorReports = routeReports, routeReports
 	if s.n.tls != nil {
 		o.TLSConfig, o.TLSTimeout = s.n.tls.forClients(), tlsTimeout
 	}
@@ -140,6 +145,7 @@ func (s *nodeServer) start() error {
 	if err != nil {
 		return fmt.Errorf("start the NATS server: %w", err)
 	}
+	s.logger.forget()
 	srv.SetLoggerV2(s.logger, false, false, false)
 	s.n.gate.forget()
 	srv.Start()
@@ -170,6 +176,10 @@ func (s *nodeServer) InProcessConn() (net.Conn, error) {
 		return nil, errors.New("the server is stopped")
 	}
 	return srv.InProcessConn()
+}
+
+func (s *nodeServer) complain(_ *nats.Conn, _ *nats.Subscription, err error) {
+	s.n.o.Log.V(1).Info("the node's own connection complains", "reason", err.Error())
 }
 
 func (s *nodeServer) server() *server.Server {
@@ -228,10 +238,24 @@ func (s *nodeServer) newToken(token string) {
 	if srv == nil || s.hidden || s.replicas == 1 {
 		return
 	}
+	s.mu.Lock()
 	s.options.Routes = s.n.routesWith(token)
-	if err := srv.ReloadOptions(s.options.Clone()); err != nil {
+	options := s.options.Clone()
+	s.mu.Unlock()
+	if err := srv.ReloadOptions(options); err != nil {
 		s.n.o.Log.Error(err, "the routes keep the former credentials")
+		return
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.shows = token
+}
+
+// shown is the token that the routes show.
+func (s *nodeServer) shown() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shows
 }
 
 // current returns an error that says what keeps this server from being current.

@@ -14,7 +14,7 @@ import (
 // fitStore is the most that JetStream may store: what was asked for, and never more than 80 %
 // of what the volume has for it.
 func (n *Node) fitStore() (int64, error) {
-	free, err := freeBytes(n.o.Store)
+	free, err := n.free(n.o.Store)
 	if err != nil {
 		return 0, err
 	}
@@ -48,7 +48,7 @@ func (n *Node) roomToMove(state nodeState) error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	free, err := freeBytes(n.o.Store)
+	free, err := n.free(n.o.Store)
 	if err != nil {
 		return err
 	}
@@ -74,7 +74,7 @@ func (n *Node) guard(ctx context.Context) {
 		if s == nil {
 			continue
 		}
-		free, err := freeBytes(n.o.Store)
+		free, err := n.free(n.o.Store)
 		if err != nil {
 			n.o.Log.Error(err, "the volume is not looked at")
 			continue

@@ -18,6 +18,8 @@ const (
 	readIdle = 2 * time.Second
 	// maxIdle is how many such looks in a row may find that there is: a replica that is so far behind is no help.
 	maxIdle = 5
+	// maxTries is how many consumers in a row may bring nothing.
+	maxTries = 2
 )
 
 // errBehind says that the replica that a reader was given does not have what the leader has.
@@ -42,7 +44,29 @@ func (c *conn) read(ctx context.Context, seq uint64, subject string, fn func(seq
 	if seq > end || bounds.Last < bounds.First {
 		return nil
 	}
-	p, err := c.newPuller(ctx, max(seq, bounds.First), subject)
+	next := max(seq, bounds.First)
+	for tries := 0; ; tries++ {
+		was := next
+		err := c.readOnce(ctx, &next, end, subject, fn)
+		var stop *stopError
+		switch {
+		case err == nil:
+			return nil
+		case errors.As(err, &stop):
+			return stop.err
+		case next != was:
+			tries = 0
+		case ctx.Err() != nil || tries >= maxTries || !errors.Is(err, logs.ErrUnavailable):
+			return err
+		}
+		c.log.V(1).Info("a read goes on with another consumer", "stream", c.config.Name, "at", next, "reason", err.Error())
+	}
+}
+
+// readOnce reads with one consumer, and leaves in next where another one has to go on. What fn
+// says is a stopError.
+func (c *conn) readOnce(ctx context.Context, next *uint64, end uint64, subject string, fn func(seq uint64, m jetstream.Msg) error) error {
+	p, err := c.newPuller(ctx, *next, subject)
 	if err != nil {
 		return err
 	}
@@ -52,8 +76,11 @@ func (c *conn) read(ctx context.Context, seq uint64, subject string, fn func(seq
 		if err != nil || m == nil || at.Sequence.Stream > end {
 			return err
 		}
-		if err := fn(at.Sequence.Stream, m); err != nil || at.Sequence.Stream == end {
-			return err
+		if err := fn(at.Sequence.Stream, m); err != nil {
+			return &stopError{err}
+		}
+		if *next = at.Sequence.Stream + 1; at.Sequence.Stream == end {
+			return nil
 		}
 	}
 }

@@ -145,14 +145,18 @@ func (r *registry) List(ctx context.Context) ([]logs.KeyValue, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list keys: %w", err)
 	}
-	// A key that changed meanwhile came more than once.
+	return newestOf(list), nil
+}
+
+// newestOf leaves what is there, sorted by key: a key that changed meanwhile came more than once.
+func newestOf(list []logs.KeyValue) []logs.KeyValue {
 	newest := make(map[string]uint64, len(list))
 	for _, kv := range list {
 		newest[kv.Key] = kv.Revision
 	}
 	list = slices.DeleteFunc(list, func(kv logs.KeyValue) bool { return kv.Deleted || newest[kv.Key] != kv.Revision })
 	slices.SortFunc(list, func(a, b logs.KeyValue) int { return cmp.Compare(a.Key, b.Key) })
-	return list, nil
+	return list
 }
 
 // all calls fn with what stands under every key, in order of revisions. A key that changes

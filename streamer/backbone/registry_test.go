@@ -2,10 +2,12 @@ package backbone
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/marketstream/marketstream/streamer/logs"
 	"github.com/marketstream/marketstream/streamer/logs/logtest"
 )
 
@@ -133,4 +135,12 @@ func TestForgottenMarks(t *testing.T) {
 		t.Errorf("%+v %v", kv, err)
 	}
 	put("a")
+}
+
+// TestNewestOf: of a key that changed while it was listed the newest value stands.
+func TestNewestOf(t *testing.T) {
+	got := newestOf([]logs.KeyValue{{Key: "b", Revision: 1}, {Key: "a", Revision: 2}, {Key: "c", Revision: 3}, {Key: "b", Revision: 4}, {Key: "c", Revision: 5, Deleted: true}})
+	if fmt.Sprint(got) != "[{a 2 [] false} {b 4 [] false}]" {
+		t.Error(got)
+	}
 }

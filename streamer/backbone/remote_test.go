@@ -167,3 +167,22 @@ func TestRemoteOptions(t *testing.T) {
 		wants(t, err, c.want...)
 	}
 }
+
+// TestStreamTakenAway: streams that somebody removes are made again without a reconnect.
+func TestStreamTakenAway(t *testing.T) {
+	s := startElsewhere(t, nil)
+	b := mustConnect(t, connectOptions(s.url()))
+	for _, c := range []*conn{b.ticksConn, b.ctlConn} {
+		if err := c.js.DeleteStream(t.Context(), c.config.Name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "ticks are taken", func() error {
+		ack, err := b.Ticks().Publish(t.Context(), 1, []byte("x"))
+		if err == nil {
+			err = ack.Wait(t.Context())
+		}
+		return err
+	})
+	answers(t, b, "a")
+}

@@ -97,6 +97,7 @@ func (e *embedded) start() error {
 	if err != nil {
 		return fmt.Errorf("start the NATS server: %w", err)
 	}
+	e.logger.forget()
 	srv.SetLoggerV2(e.logger, false, false, false)
 	srv.Start()
 	if !e.logger.ready(srv) {
@@ -173,9 +174,19 @@ type serverLogger struct {
 }
 
 func (l *serverLogger) Noticef(format string, v ...any) { l.log.V(1).Info(fmt.Sprintf(format, v...)) }
-func (l *serverLogger) Errorf(format string, v ...any)  { l.log.Error(nil, fmt.Sprintf(format, v...)) }
 func (l *serverLogger) Debugf(format string, v ...any)  { l.log.V(2).Info(fmt.Sprintf(format, v...)) }
 func (l *serverLogger) Tracef(format string, v ...any)  { l.log.V(3).Info(fmt.Sprintf(format, v...)) }
+
+// Errorf passes an error on. That a client is refused is its own to say: it tries several times
+// a second.
+func (l *serverLogger) Errorf(format string, v ...any) {
+	text := fmt.Sprintf(format, v...)
+	if strings.Contains(text, "authentication error") {
+		l.log.V(1).Info(text)
+		return
+	}
+	l.log.Error(nil, text)
+}
 
 // Warnf passes a warning on, but the one about our own choice of payload (docs/contracts/logs.md).
 func (l *serverLogger) Warnf(format string, v ...any) {
@@ -201,6 +212,13 @@ func (l *serverLogger) ready(srv *server.Server) bool {
 		}
 	}
 	return false
+}
+
+// forget drops what an earlier start said.
+func (l *serverLogger) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lastFatal = ""
 }
 
 func (l *serverLogger) fatal() string {

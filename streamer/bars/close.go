@@ -128,11 +128,11 @@ func (f *Fold) closeMinute(startMs int64) {
 		if o.included && holds(&o.Record) {
 			f.mergeUp(s, int32(i), &o.Record)
 			c := f.keep(s, &o.Record)
-			if len(o.ids) <= maxRuns {
-				c.ids, o.ids = o.ids, nil
-			}
+			f.giveIDs(&c.ids)
+			c.ids, o.ids = o.ids, idSet{}
+			f.noOldIDs = false
 		}
-		f.giveIDs(o.ids)
+		f.giveIDs(&o.ids)
 		s.open = slices.Delete(s.open, 0, 1)
 	}
 }
@@ -295,7 +295,7 @@ func (f *Fold) forget() {
 				if market.Timeframe(tf) == market.M1 && c.StartMs >= needed && c.emitted != unset {
 					s.past.put(&c.Record)
 				}
-				f.giveIDs(c.ids)
+				f.giveIDs(&c.ids)
 				n++
 			}
 			if n > 0 {

@@ -39,7 +39,7 @@ func (f *Fold) refuseEarly() {
 				f.gap(int32(i), o.StartMs, o.EndMs, market.GapEarlyTrade)
 			}
 			s.lastNs = 0
-			f.giveIDs(s.open[k].ids)
+			f.giveIDs(&s.open[k].ids)
 			s.open = slices.Delete(s.open, k, k+1)
 		}
 	}

@@ -140,6 +140,7 @@ func (f *Fold) opened(g market.Gap) {
 
 // restoreGap takes back what the log says of a gap.
 func (f *Fold) restoreGap(s *symbol, g *market.Gap) {
+	s.begin(g)
 	switch g.State {
 	case market.GapOpen:
 		f.remember(s, g.FromMs, g.ToMs)

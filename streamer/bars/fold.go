@@ -71,6 +71,7 @@ type Stats struct {
 	Cancels        uint64
 	UnknownCancels uint64
 	Holes          uint64
+	ForgottenIDs   uint64 // ids and runs of ids that were not remembered, or not as long as their minute may be revised
 }
 
 // Fold folds one partition; one goroutine uses it.
@@ -101,11 +102,15 @@ type Fold struct {
 	refusals     []refusal
 	top          uint64 // highest place seen
 
-	spare   []idSet // room for ids, used again
-	changed []int32 // symbols whose state changed
-	state   market.State
-	scratch market.Record
-	out     Close
+	spare     [][]idRun // room for ids, used again
+	spareRuns int       // of it
+	idsHeld   int       // runs and ids in all sets
+	mostIDs   int
+	noOldIDs  bool    // no closed minute has ids
+	changed   []int32 // symbols whose state changed
+	state     market.State
+	scratch   market.Record
+	out       Close
 	// recallLater is room for whole.
 	recallLater []int64
 	stats       Stats
@@ -130,7 +135,7 @@ type pending struct {
 
 // New makes the fold of a partition that has nothing yet.
 func New(cfg Config) *Fold {
-	f := &Fold{cfg: cfg, watermark: unset, lastClose: unset, logEnd: unset, due: math.MaxInt64}
+	f := &Fold{cfg: cfg, watermark: unset, lastClose: unset, logEnd: unset, due: math.MaxInt64, mostIDs: mostIDs}
 	for _, tf := range cfg.Timeframes {
 		if tf > market.M1 && tf.Valid() && !slices.Contains(f.frames, tf) {
 			f.frames = append(f.frames, tf)
@@ -221,7 +226,7 @@ func (f *Fold) trade(e *market.Entry) {
 		f.stats.OutsideSession++
 		return
 	}
-	if e.ID != 0 && !o.ids.add(e.ID) {
+	if e.ID != 0 && !f.isNew(&o.ids, e.ID) {
 		f.stats.Duplicates++
 		return
 	}
@@ -270,24 +275,6 @@ func (f *Fold) openMinute(s *symbol, e *market.Entry) *openRecord {
 	}
 	s.open = slices.Insert(s.open, at, o)
 	return &s.open[at]
-}
-
-// takeIDs returns an empty set, with the room of an old one if there is one.
-func (f *Fold) takeIDs() idSet {
-	n := len(f.spare)
-	if n == 0 {
-		return nil
-	}
-	ids := f.spare[n-1]
-	f.spare = f.spare[:n-1]
-	return ids[:0]
-}
-
-// giveIDs keeps the room of a set that is needed no more.
-func (f *Fold) giveIDs(ids idSet) {
-	if cap(ids) > 0 && len(f.spare) < 2*len(f.symbols) {
-		f.spare = append(f.spare, ids)
-	}
 }
 
 // minute returns the open minute at startMs, a new one if need be.

@@ -42,7 +42,7 @@ func (f *Fold) late(s *symbol, i int32, e *market.Entry, oldest int64) {
 	}
 	c := f.recall(s, start)
 	c.Flags |= one.Flags
-	if e.ID != 0 && !c.ids.add(e.ID) {
+	if e.ID != 0 && !f.isNew(&c.ids, e.ID) {
 		f.stats.Duplicates++
 		return
 	}
@@ -259,6 +259,7 @@ func (f *Fold) record(i int32, g market.Gap) {
 	f.gaps = append(f.gaps, g)
 	f.opened(g)
 	from, to := g.FromMs, g.ToMs
+	s.begin(&g)
 	f.remember(s, from, to)
 	horizon := int64(math.MinInt64)
 	if f.watermark >= math.MinInt64+f.cfg.RevisionWindowMs {

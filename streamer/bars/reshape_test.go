@@ -129,3 +129,33 @@ func TestGapAtAMarkAfterRestart(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+// TestJoiningTimeframe: a period of a timeframe that joins may have begun before anything was known of a
+// symbol: its bar is partial, also once the gap at the beginning is filled; the next one is whole.
+func TestJoiningTimeframe(t *testing.T) {
+	began := base + 5*minuteMs // 5m: from here on; 3m: two minutes into a period
+	cfg := graceConfig(t, 0)
+	cfg.GaplessIDs = true
+	hole := func(state market.GapState) market.Entry {
+		return market.Entry{Kind: market.Hole, State: state, Symbol: 0, Time: began * nsPerMs, Until: (began + 1000) * nsPerMs, Reason: market.GapStart, ID: 7}
+	}
+	frames := run(New(cfg), []market.Entry{hole(market.GapOpen), said(0, 7, began+2000, 100), marked(began+3000, 7)})
+	if len(frames) != 1 || len(frames[0].Gaps) != 1 {
+		t.Fatalf("frames %v", frames)
+	}
+	cfg.Timeframes = append(cfg.Timeframes, market.M3)
+	got := run(restoredFrom(cfg, frames...), []market.Entry{said(0, 7, began+2000, 100), said(0, 8, began+3000, 101),
+		hole(market.GapFilling), said(0, 6, began+500, 99), hole(market.GapRepaired), marked(began+minuteMs, 8),
+		said(0, 9, began+minuteMs, 102), marked(began+4*minuteMs, 9)})
+	partial := ""
+	for _, c := range got {
+		for _, r := range c.Records {
+			if r.Flags&market.Partial != 0 {
+				partial += fmt.Sprintf("%v +%d\n", r.Timeframe, (r.StartMs-base)/minuteMs)
+			}
+		}
+	}
+	if partial != "3m +3\n" {
+		t.Errorf("partial:\n%s\nof\n%s", partial, lines(got))
+	}
+}

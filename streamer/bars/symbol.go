@@ -26,6 +26,7 @@ type symbol struct {
 	filling            filling
 	changed            bool
 	spans              []span // gaps that may touch a bar still to come
+	beganMs            int64  // where what is known of the symbol begins; 0: nobody said
 	// tooLate are the last minutes for which a gap was recorded because trades came too late.
 	tooLate [8]int64
 	next    uint8
@@ -34,14 +35,25 @@ type symbol struct {
 // span is a gap as bars see it.
 type span struct{ from, to int64 }
 
-// inGap reports whether a period touches a gap.
+// inGap reports whether a period touches a gap, or began before anything was known. (It does
+// so where a timeframe joins whose period is longer, or does not divide the others.)
 func (s *symbol) inGap(start, end int64) bool {
+	if start < s.beganMs && end > s.beganMs {
+		return true
+	}
 	for _, g := range s.spans {
 		if g.from < end && g.to > start {
 			return true
 		}
 	}
 	return false
+}
+
+// begin notes a gap that says where what is known begins: there is no trade before it.
+func (s *symbol) begin(g *market.Gap) {
+	if g.Reason == market.GapStart && g.AfterID == 0 && g.BeforeID != 0 && g.State != market.GapRemoved {
+		s.beganMs = g.FromMs
+	}
 }
 
 type openRecord struct {
@@ -106,53 +118,5 @@ func (s *symbol) markTooLate(minute int64) bool {
 	}
 	s.tooLate[s.next%8] = minute
 	s.next++
-	return true
-}
-
-// idSet is a set of trade ids as sorted runs: one run while ids rise without a hole, as
-// at crypto venues, and then adding costs a comparison.
-type idSet []idRun
-
-type idRun struct{ lo, hi uint64 }
-
-// maxRuns bounds the ids that are kept of a closed minute.
-const maxRuns = 256
-
-// add adds id and reports whether it is new.
-func (s *idSet) add(id uint64) bool {
-	runs := *s
-	n := len(runs)
-	if n == 0 || id > runs[n-1].hi {
-		if n > 0 && id == runs[n-1].hi+1 {
-			runs[n-1].hi = id
-		} else {
-			*s = append(runs, idRun{id, id})
-		}
-		return true
-	}
-	at, found := slices.BinarySearchFunc(runs, id, func(r idRun, id uint64) int {
-		switch {
-		case r.hi < id:
-			return -1
-		case r.lo > id:
-			return 1
-		}
-		return 0
-	})
-	if found {
-		return false
-	}
-	joinsBelow, joinsAbove := at > 0 && runs[at-1].hi+1 == id, runs[at].lo == id+1
-	switch {
-	case joinsBelow && joinsAbove:
-		runs[at-1].hi = runs[at].hi
-		*s = slices.Delete(runs, at, at+1)
-	case joinsBelow:
-		runs[at-1].hi = id
-	case joinsAbove:
-		runs[at].lo = id
-	default:
-		*s = slices.Insert(runs, at, idRun{id, id})
-	}
 	return true
 }

@@ -81,6 +81,7 @@ type Engine struct {
 	loaded      atomic.Pointer[string] // the set of pods that the rings were announced for
 	feed        atomic.Pointer[feed.Status]
 	configError atomic.Pointer[string]
+	serving     atomic.Bool // the outer port answers
 	ready       atomic.Bool
 	draining    atomic.Bool
 	ringBytes   atomic.Int64
@@ -139,7 +140,8 @@ func Run(ctx context.Context, opts Options, hurry <-chan struct{}) (err error) {
 		return err
 	}
 	servers.open(e.publicMux())
-	e.ready.Store(true)
+	e.serving.Store(true)
+	e.running.Go(e.becomeReady)
 	if opts.Ready != nil {
 		opts.Ready()
 	}
@@ -149,6 +151,24 @@ func Run(ctx context.Context, opts Options, hurry <-chan struct{}) (err error) {
 	}
 	e.drain(hurry)
 	return err
+}
+
+// becomeReady makes the pod ready once nothing holds it: from then on only draining makes it unready.
+func (e *Engine) becomeReady() {
+	tick := time.NewTicker(catchUpLook)
+	defer tick.Stop()
+	for {
+		if v := e.pods.Load(); v.Settled && v.Hold == "" {
+			e.ready.Store(true)
+			e.keeper.Ready(e.work)
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-e.work.Done():
+			return
+		}
+	}
 }
 
 // PodName makes a name for a process: its host's, and eight letters and digits at random.
@@ -199,7 +219,11 @@ func (e *Engine) start(ctx context.Context, hurry <-chan struct{}) (err error) {
 	} else {
 		want.Generation.Generation = 1
 	}
-	owner, err := own(ctx, e.backbone.Bars(), want, time.Now())
+	var owner *logs.Owner
+	err = patiently(ctx, e.log, "whose it is", func() (err error) {
+		owner, err = own(ctx, e.backbone.Bars(), want, time.Now())
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -303,22 +327,22 @@ const catchUpLook = 20 * time.Millisecond
 func (e *Engine) assemble(set *settings, owner *logs.Owner) error {
 	reader := &logs.Reader{Log: e.backbone.Bars(), Symbols: e.symbols}
 	rings := ring.NewSet(int(set.RingCapacity))
-	e.view = &view{reader: reader, symbols: e.symbols, rings: rings, epoch: owner.Epoch, changed: make(chan struct{})}
+	e.view = &view{reader: reader, symbols: e.symbols, rings: rings, epoch: owner.Epoch, log: e.log.WithName("view"), changed: make(chan struct{})}
 	if err := e.makeShard(reader, rings, owner.Epoch); err != nil {
 		return err
 	}
 	e.listener = newListener(e)
-	e.hub = stream.NewHub(stream.Options{
-		Log: e.log.WithName("stream"), Metrics: streamMetrics{e.metrics}, Symbols: e.symbols,
-		Frames: reader, Seeds: seeds{e.shard}, Epoch: owner.Epoch, EpochStartMs: owner.EpochStartMs,
-		Demanded: e.listener.poke,
-	})
-	e.view.hub = e.hub
 	e.history = history.New(history.Options{
 		Rings: e.shard, Frames: reader, Upstream: e.opts.Upstream, Catalog: catalog{e}, Position: e.view.Position,
 		Metrics: historyMetrics{e.metrics}, Log: e.log.WithName("history"),
 	})
 	e.view.history = e.history
+	e.hub = stream.NewHub(stream.Options{
+		Log: e.log.WithName("stream"), Metrics: streamMetrics{e.metrics}, Symbols: e.symbols,
+		Frames: reader, Seeds: seeds{e.shard, e.history, e.symbols}, Epoch: owner.Epoch, EpochStartMs: owner.EpochStartMs,
+		Demanded: e.listener.poke,
+	})
+	e.view.hub = e.hub
 	e.cors = &cors{}
 	e.apply(set)
 	return nil
@@ -326,6 +350,7 @@ func (e *Engine) assemble(set *settings, owner *logs.Owner) error {
 
 // apply puts into effect what needs no new plane.
 func (e *Engine) apply(set *settings) {
+	respelled := e.symbols.Respell(set.spec.Symbols)
 	numbers := make([]uint32, 0, len(set.Symbols))
 	now := &carried{names: make(map[uint32]string)}
 	for _, s := range e.feedSymbols(set) {
@@ -340,6 +365,10 @@ func (e *Engine) apply(set *settings) {
 	e.hub.Configure(set.streamConfig(e.symbols.Intern))
 	e.cors.configure(set.AllowedOrigins)
 	e.settings.Store(set)
+	if len(respelled) > 0 {
+		e.hub.Respelled(respelled)
+		e.history.Respelled()
+	}
 }
 
 // follow applies frames as they come; a log that lost its end restarts the plane.

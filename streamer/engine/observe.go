@@ -18,10 +18,10 @@ const observeEvery = time.Second
 func (e *Engine) observe(ctx context.Context) {
 	tick := time.NewTicker(observeEvery)
 	defer tick.Stop()
-	evicted := make(map[ring.Size]uint64)
+	seen := &ringsSeen{evicted: make(map[ring.Size]uint64)}
 	keepOwner := time.NewTicker(max(time.Minute, e.settings.Load().Retention/4))
 	defer keepOwner.Stop()
-	e.gauge(evicted)
+	e.gauge(seen)
 	for {
 		select {
 		case <-ctx.Done():
@@ -31,30 +31,43 @@ func (e *Engine) observe(ctx context.Context) {
 				e.log.Error(err, "the log's owner could not be written again")
 			}
 		case <-tick.C:
-			e.gauge(evicted)
+			e.gauge(seen)
 			e.sayStatus()
 			e.announce()
 		}
 	}
 }
 
-// gauge sets what is measured by looking. evicted is what was seen last, by symbol and timeframe.
-func (e *Engine) gauge(evicted map[ring.Size]uint64) {
+// ringsSeen is what the last look at the rings found.
+type ringsSeen struct {
+	evicted map[ring.Size]uint64 // by symbol and timeframe
+	sizes   map[[2]string]int    // by labels
+}
+
+// gauge sets what is measured by looking, and takes away what is said of rings that are gone.
+func (e *Engine) gauge(last *ringsSeen) {
 	bytes := 0
-	sizes := make(map[[2]string]int)
+	now := ringsSeen{evicted: make(map[ring.Size]uint64, len(last.evicted)), sizes: make(map[[2]string]int, len(last.sizes))}
 	e.view.rings.Each(func(s ring.Size) {
 		bytes += s.Bytes
 		labels := [2]string{e.metrics.Symbol(e.symbols.Name(s.Symbol)), s.Timeframe.String()}
-		sizes[labels] += s.Bars
+		now.sizes[labels] += s.Bars
 		k := ring.Size{Symbol: s.Symbol, Timeframe: s.Timeframe}
-		if n := s.Evicted - min(s.Evicted, evicted[k]); n > 0 {
+		if n := s.Evicted - min(s.Evicted, last.evicted[k]); n > 0 {
 			e.metrics.RingEvictions.WithLabelValues(labels[0], labels[1]).Add(float64(n))
 		}
-		evicted[k] = s.Evicted
+		now.evicted[k] = s.Evicted
 	})
-	for labels, n := range sizes {
+	for labels, n := range now.sizes {
 		e.metrics.RingSize.WithLabelValues(labels[0], labels[1]).Set(float64(n))
 	}
+	for labels := range last.sizes {
+		if _, there := now.sizes[labels]; !there {
+			e.metrics.RingSize.DeleteLabelValues(labels[0], labels[1])
+			e.metrics.RingEvictions.DeleteLabelValues(labels[0], labels[1])
+		}
+	}
+	*last = now
 	e.metrics.RingBytes.Set(float64(bytes))
 	e.ringBytes.Store(int64(bytes))
 	held, wanted := e.shard.Counts()

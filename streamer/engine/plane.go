@@ -63,7 +63,7 @@ const writeAgain = 10 * time.Second
 // planeFailed takes what the feed cannot get over. A process that serves goes on serving,
 // and says so; one that starts gives up.
 func (e *Engine) planeFailed(err error) {
-	if !e.ready.Load() {
+	if !e.serving.Load() {
 		e.fail(err)
 		return
 	}
@@ -76,11 +76,12 @@ func (e *Engine) announce() { e.keeper.Report(e.work, e.hub.Connections(), e.pla
 
 // heads are where the partitions end, once the view has applied everything that is stored.
 func (e *Engine) heads(ctx context.Context) (ingest.Heads, logs.Bounds, error) {
+	at := e.view.last() // before the log is asked: it grows meanwhile
 	b, err := e.backbone.Bars().Bounds(ctx)
 	if err != nil {
 		return ingest.Heads{}, b, fmt.Errorf("asking for the end of BARS: %w", err)
 	}
-	if at := e.view.last(); at > b.Last {
+	if at > b.Last {
 		return ingest.Heads{}, b, fmt.Errorf("%w: it ends at %d, %d was read", logs.ErrRewound, b.Last, at)
 	}
 	h, err := e.view.headsAt(ctx, b.Last)

@@ -96,8 +96,10 @@ func (e *Engine) internalMux() http.Handler {
 		switch {
 		case e.draining.Load():
 			http.Error(w, "draining", http.StatusServiceUnavailable)
-		case !e.ready.Load():
+		case !e.serving.Load():
 			http.Error(w, "starting", http.StatusServiceUnavailable)
+		case !e.ready.Load():
+			http.Error(w, "holding: "+e.pods.Load().Hold, http.StatusServiceUnavailable)
 		default:
 			_, _ = w.Write([]byte("ok\n"))
 		}

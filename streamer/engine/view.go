@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/go-logr/logr"
+
 	"github.com/marketstream/marketstream/streamer/history"
 	"github.com/marketstream/marketstream/streamer/ingest"
 	"github.com/marketstream/marketstream/streamer/logs"
@@ -27,6 +29,7 @@ type view struct {
 	history *history.Service
 	hub     *stream.Hub
 	epoch   string
+	log     logr.Logger
 
 	position atomic.Pointer[logs.Cursor]
 	tags     tags
@@ -122,12 +125,14 @@ func head(f *logs.Frame) *logs.Frame {
 	return &h
 }
 
-// load applies everything that is stored.
+// load applies everything that is stored, and was not applied.
 func (v *view) load(ctx context.Context) error {
-	if err := v.reader.Frames(ctx, 1, v.apply); err != nil {
-		return fmt.Errorf("reading BARS: %w", err)
-	}
-	return nil
+	return patiently(ctx, v.log, "what it holds", func() error {
+		if err := v.reader.Frames(ctx, v.last()+1, v.apply); err != nil {
+			return fmt.Errorf("reading BARS: %w", err)
+		}
+		return nil
+	})
 }
 
 // follow applies frames as they come until ctx ends. When the log turns out to have lost
@@ -135,11 +140,11 @@ func (v *view) load(ctx context.Context) error {
 func (v *view) follow(ctx context.Context, rewound func(error)) error {
 	for {
 		err := v.reader.Tail(ctx, v.last()+1, v.apply)
-		if !errors.Is(err, logs.ErrRewound) {
-			return err
+		for errors.Is(err, logs.ErrRewound) { // once more, while it is read again
+			rewound(err)
+			err = v.rewind(ctx)
 		}
-		rewound(err)
-		if err := v.rewind(ctx); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -148,7 +153,11 @@ func (v *view) follow(ctx context.Context, rewound func(error)) error {
 // rewind cuts the tail to what the log still has and reads everything again. By then the log
 // may be longer than it was, with other frames at the same places.
 func (v *view) rewind(ctx context.Context) error {
-	kept, err := v.hub.Common(ctx)
+	var kept uint64
+	err := patiently(ctx, v.log, "what is left of it", func() (err error) {
+		kept, err = v.hub.Common(ctx)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("looking for what is left of BARS: %w", err)
 	}

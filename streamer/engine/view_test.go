@@ -73,9 +73,10 @@ func TestRewoundAndRefilled(t *testing.T) {
 	rings := ring.NewSet(100)
 	v := &view{reader: reader, symbols: symbols, rings: rings, epoch: "e1", changed: make(chan struct{})}
 	v.shard = shard.New(shard.Options{Rings: rings, Symbols: symbols, Frames: reader, Metrics: shardMetrics{metrics.New("test")}, Log: logr.Discard()})
-	v.hub = stream.NewHub(stream.Options{Log: logr.Discard(), Metrics: streamMetrics{metrics.New("test")}, Symbols: symbols, Frames: reader, Seeds: seeds{v.shard}, Epoch: "e1"})
-	defer v.hub.Close()
 	v.history = history.New(history.Options{Rings: rings, Frames: reader, Position: v.Position})
+	v.hub = stream.NewHub(stream.Options{Log: logr.Discard(), Metrics: streamMetrics{metrics.New("test")}, Symbols: symbols, Frames: reader,
+		Seeds: seeds{rings, v.history, symbols}, Epoch: "e1"})
+	defer v.hub.Close()
 	spy := symbols.Intern("SPY")
 	v.shard.Carry([]uint32{spy}, []market.Timeframe{market.M1})
 	v.shard.Begin(nil)

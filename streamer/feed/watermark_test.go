@@ -146,7 +146,7 @@ func TestOffsetIsMinimum(t *testing.T) {
 	w := NewWatermark(0)
 	var all []sample
 	now := wall
-	for range 20_000 {
+	for range 8_000 {
 		now += r.Int64N(400 * ms)
 		if r.IntN(2000) == 0 {
 			now += r.Int64N(900 * second)
@@ -168,6 +168,21 @@ func TestOffsetIsMinimum(t *testing.T) {
 	if w.Ahead() != 0 {
 		t.Errorf("%d ahead", w.Ahead())
 	}
+}
+
+// TestOffsetExpires: what is older than the window is not known any more.
+func TestOffsetExpires(t *testing.T) {
+	w := NewWatermark(0)
+	w.Event(wall, wall)
+	w.Mark(wall)
+	for at := wall; at <= wall+offsetWindow; at += offsetWindow / 3 {
+		w.Answered(at, wall)
+	}
+	if _, known := w.Offset(); known {
+		t.Error("the offset is known by a sample older than 10 minutes")
+	}
+	w.Answered(wall+offsetWindow+second, wall+offsetWindow)
+	stands(t, w, wall+offsetWindow+second)
 }
 
 // TestWatermarkStep: the exchange's clock, or ours, steps by a minute.

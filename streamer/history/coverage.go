@@ -25,6 +25,7 @@ type Coverage struct {
 }
 
 type covered struct {
+	first   int64 // start of the oldest record that was seen; 0: none
 	since   int64 // ms from which on it is observed
 	removed int64 // ms from which on it is not: it is carried no more; 0: it is
 	gaps    []market.Gap
@@ -74,7 +75,9 @@ func (c *Coverage) Apply(f *logs.Frame, number func(string) uint32) {
 			case known == nil:
 				c.symbols[n] = &covered{since: s.SinceMs}
 			case known.removed != 0: // it was away, and is back
-				known.add(market.Gap{FromMs: known.removed, ToMs: s.SinceMs, State: market.GapUnrepairable})
+				if s.SinceMs > known.removed {
+					known.add(market.Gap{FromMs: known.removed, ToMs: s.SinceMs, State: market.GapUnrepairable})
+				}
 				known.removed = 0
 			}
 		}
@@ -88,6 +91,9 @@ func (c *Coverage) Apply(f *logs.Frame, number func(string) uint32) {
 		}
 		if s.since == 0 {
 			s.since = r.StartMs
+		}
+		if s.first == 0 || r.StartMs < s.first {
+			s.first = r.StartMs
 		}
 	}
 	for _, g := range f.Gaps {
@@ -131,6 +137,16 @@ func (c *Coverage) known(symbol uint32) (from, to int64, unknown stretches) {
 		unknown = append(unknown, stretch{g.FromMs, g.ToMs})
 	}
 	return s.since, to, unknown.merged()
+}
+
+// oldest is where the oldest record of a symbol starts; 0: there is none.
+func (c *Coverage) oldest(symbol uint32) int64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if s := c.symbols[symbol]; s != nil {
+		return s.first
+	}
+	return 0
 }
 
 // merged sorts stretches and makes one of those that touch.

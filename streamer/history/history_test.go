@@ -142,8 +142,12 @@ func (w *world) apply(f *logs.Frame) {
 	w.rings.SetApplied(w.seq.Add(1))
 }
 
-func (w *world) Frames(ctx context.Context, _ uint64, fn func(uint64, *logs.Frame) error) error {
-	w.count("scans")
+func (w *world) Frames(ctx context.Context, from uint64, fn func(uint64, *logs.Frame) error) error {
+	if from > 1 {
+		w.count("reads of what is new")
+	} else {
+		w.count("scans")
+	}
 	if n := w.reading.Add(1); n > 1 {
 		w.count("scans side by side")
 	}
@@ -156,8 +160,8 @@ func (w *world) Frames(ctx context.Context, _ uint64, fn func(uint64, *logs.Fram
 			return ctx.Err()
 		}
 	}
-	for i, f := range w.frames {
-		if err := fn(uint64(i+1), f); err != nil {
+	for i, f := range w.frames[from-1:] {
+		if err := fn(from+uint64(i), f); err != nil {
 			return err
 		}
 	}

@@ -46,7 +46,8 @@ func (s *Service) Handler() http.Handler {
 	return s.patient(wrap(mux))
 }
 
-// compressed ends the ETag of a compressed page: its bytes are others (RFC 9110, 8.8.3).
+// compressed ends the ETag of a compressed page: its bytes are others (RFC 9110, 8.8.3). The
+// wrapper adds a dash and the encoding.
 const compressed = "-z"
 
 func bad(format string, args ...any) *httperr.Error {
@@ -190,7 +191,10 @@ func (s *Service) failed(w http.ResponseWriter, err error) {
 // matches reports whether an If-None-Match names etag; a compressing layer may have weakened it.
 func matches(header, etag string) bool {
 	for tag := range strings.SplitSeq(header, ",") {
-		tag = strings.Replace(strings.TrimPrefix(strings.TrimSpace(tag), "W/"), compressed+`"`, `"`, 1)
+		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+		if bare, end, ok := strings.Cut(tag, compressed); ok && (end == `-gzip"` || end == `-zstd"`) {
+			tag = bare + `"`
+		}
 		if tag == etag || tag == "*" {
 			return true
 		}
@@ -300,7 +304,7 @@ func (s *Service) serveCoverage(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), s.opts.Timeout)
 	defer cancel()
-	res, err := s.collect(ctx, Request{Symbol: sym, Timeframe: market.M1, hereOnly: true,
+	res, err := s.collect(ctx, Request{Symbol: sym, Timeframe: market.M1, HereOnly: true,
 		Query: ring.Query{HasAfter: true, AfterSeq: market.Seq(at[0]) - 1, BeforeMs: at[1] + 59_999}})
 	if err != nil && !errors.Is(err, ErrUpstream) {
 		s.failed(w, err)

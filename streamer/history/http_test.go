@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -157,5 +158,30 @@ func TestSymbolsReadWhatChanged(t *testing.T) {
 	w.minutes(3, 4, 0)
 	if _, body := w.get("/api/symbols"); rings.bars.Load() != 2 || body == first {
 		t.Errorf("%d bars: %s", rings.bars.Load(), body)
+	}
+}
+
+// TestETagCompressed: the ETag of a page in every encoding is a 304 when it comes back, from
+// whoever accepts another encoding then, too.
+func TestETagCompressed(t *testing.T) {
+	w := newWorld(t, 5000)
+	w.live(100)
+	const path = "/api/history?symbol=SPY&limit=50"
+	encodings := []string{"gzip", "zstd", "identity"}
+	tags := map[string]bool{}
+	for _, encoding := range encodings {
+		res, _ := w.get(path, "Accept-Encoding", encoding)
+		tag := res.Header.Get("ETag")
+		if got := res.Header.Get("Content-Encoding"); res.StatusCode != 200 || got != strings.TrimSuffix(encoding, "identity") || tags[tag] {
+			t.Errorf("%s: %s, encoded %q, ETag %s", encoding, res.Status, got, tag)
+		}
+		tags[tag] = true
+		for _, accept := range encodings {
+			for _, header := range []string{tag, "W/" + tag, `"other", ` + tag} {
+				if again, body := w.get(path, "Accept-Encoding", accept, "If-None-Match", header); again.StatusCode != 304 || body != "" {
+					t.Errorf("%s of %s again, accepting %s: %s", header, encoding, accept, again.Status)
+				}
+			}
+		}
 	}
 }

@@ -102,8 +102,8 @@ const (
 	emptyFor = time.Minute
 	// loggedFor is how long it is remembered what BARS holds of a symbol.
 	loggedFor = time.Minute
-	// scanSymbols is how many symbols share a reading of BARS at most.
-	scanSymbols = 16
+	// Together is how many symbols share a reading of BARS at most.
+	Together = 16
 	// maxCoverage is the longest stretch that coverage is given for.
 	maxCoverage = 31 * 24 * time.Hour
 )

@@ -53,7 +53,12 @@ type Request struct {
 	Symbol    Symbol
 	Timeframe market.Timeframe
 	ring.Query
-	hereOnly bool // the vendor is not asked
+	// HereOnly: the vendor is not asked.
+	HereOnly bool
+	// Newest selects the newest Limit of a query with HasAfter too, in place of the oldest.
+	Newest bool
+	// Seq: the answer has everything up to this of BARS, and up to [Options.Position] at least.
+	Seq uint64
 }
 
 // result is bars and where they came from.
@@ -72,23 +77,22 @@ func (s *Service) Bars(ctx context.Context, r Request) ([]market.Bar, error) {
 }
 
 func (s *Service) collect(ctx context.Context, r Request) (result, error) {
-	r.Oldest = r.HasAfter
-	answers, err := s.opts.Rings.Answer(ctx, s.opts.Position().Seq, []ring.Ask{
-		{Symbol: r.Symbol.Number, Timeframe: r.Timeframe, Query: r.Query},
-		{Symbol: r.Symbol.Number, Timeframe: market.M1, Query: ring.Query{Limit: 1}}})
+	r.Oldest = r.HasAfter && !r.Newest
+	r.Seq = max(r.Seq, s.opts.Position().Seq)
+	answers, err := s.opts.Rings.Answer(ctx, r.Seq, []ring.Ask{{Symbol: r.Symbol.Number, Timeframe: r.Timeframe, Query: r.Query}})
 	if err != nil {
 		return result{}, fmt.Errorf("reading the ring of %s: %w", r.Symbol.Name, err)
 	}
-	own, minutes := answers[0], answers[1].Info
+	own := answers[0]
 	res := result{bars: own.Bars, from: "ring", version: own.Version}
-	if r.Unless != 0 && r.Unless == own.Version || !s.wantsOlder(&r, &res, own.Info) {
+	if r.Unless != 0 && r.Unless == own.Version || !r.wantsOlder(len(res.bars), own.Info) {
 		return res, nil
 	}
-	reaches, err := s.addLogged(ctx, &r, &res, own.Info, minutes)
+	reaches, err := s.addLogged(ctx, &r, &res, own.Info)
 	if err != nil {
 		return res, err
 	}
-	if r.hereOnly || reaches || r.Limit > 0 && len(res.bars) >= r.Limit && !r.HasAfter || s.opts.Upstream == nil || !s.opts.Catalog.UpstreamEnabled() {
+	if r.HereOnly || reaches || r.Limit > 0 && len(res.bars) >= r.Limit && !r.Oldest || s.opts.Upstream == nil || !s.opts.Catalog.UpstreamEnabled() {
 		return res, nil
 	}
 	res.others = true
@@ -103,12 +107,12 @@ func (s *Service) collect(ctx context.Context, r Request) (result, error) {
 	return res, err
 }
 
-// wantsOlder reports whether bars older than the ring's may be among those selected.
-func (s *Service) wantsOlder(r *Request, res *result, info ring.Info) bool {
-	if r.HasAfter {
-		return info.Len == 0 || info.OldestSeq-1 > r.AfterSeq
+// wantsOlder reports whether bars older than the ring's may be among those selected, beside n that it has.
+func (r *Request) wantsOlder(n int, info ring.Info) bool {
+	if r.HasAfter && info.Len > 0 && info.OldestSeq-1 <= r.AfterSeq {
+		return false
 	}
-	return r.Limit == 0 || len(res.bars) < r.Limit
+	return r.Oldest || r.Limit == 0 || n < r.Limit
 }
 
 func (res *result) oldest(beforeMs int64) int64 {
@@ -126,7 +130,7 @@ func (res *result) add(older []market.Bar, from string, r *Request) {
 	res.from = from
 	res.bars = append(older, res.bars...)
 	if n := len(res.bars); r.Limit > 0 && n > r.Limit {
-		if r.HasAfter {
+		if r.Oldest {
 			res.bars = res.bars[:r.Limit]
 		} else {
 			res.bars = res.bars[n-r.Limit:]
@@ -139,13 +143,18 @@ type recordKey struct {
 	start int64
 }
 
-func sorted(byStart map[recordKey]market.Record) []market.Record {
-	out := make([]market.Record, 0, len(byStart))
-	for _, r := range byStart {
+func sorted(records map[recordKey]market.Record) []market.Record {
+	out := make([]market.Record, 0, len(records))
+	for _, r := range records {
 		out = append(out, r)
 	}
-	slices.SortFunc(out, func(a, b market.Record) int { return cmp.Compare(a.StartMs, b.StartMs) })
+	slices.SortFunc(out, func(a, b market.Record) int { return byStart(a, &b) })
 	return out
+}
+
+// byStart orders records of one symbol.
+func byStart(a market.Record, b *market.Record) int {
+	return cmp.Or(cmp.Compare(a.StartMs, b.StartMs), cmp.Compare(a.Timeframe, b.Timeframe))
 }
 
 // selected rolls 1m records up and returns the bars that r selects among those that end at
@@ -273,15 +282,15 @@ func (s *Service) page(ctx context.Context, symbol string, start, end int64, tf 
 
 // tidy makes sure of what a vendor sent: whole minutes inside the page, each once, in order.
 func tidy(records []market.Record, start, end int64) []market.Record {
-	byStart := make(map[recordKey]market.Record, len(records))
+	kept := make(map[recordKey]market.Record, len(records))
 	for _, r := range records {
 		if r.StartMs < start || r.StartMs >= end || r.StartMs%60_000 != 0 {
 			continue
 		}
 		r.Timeframe, r.EndMs = market.M1, r.StartMs+60_000
-		byStart[recordKey{market.M1, r.StartMs}] = r
+		kept[recordKey{market.M1, r.StartMs}] = r
 	}
-	return sorted(byStart)
+	return sorted(kept)
 }
 
 // once lets callers with one key share one run of fn, which ends with none of them but
@@ -312,6 +321,9 @@ func (s *Service) Reset() {
 	s.texts.clear()
 	s.coverage.Reset()
 }
+
+// Respelled forgets encoded pages: symbols are spelled otherwise now.
+func (s *Service) Respelled() { s.texts.clear() }
 
 // statusOf is the HTTP status of an error of Bars.
 func statusOf(err error) (int, string) {

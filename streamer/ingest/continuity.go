@@ -10,7 +10,7 @@ import (
 type continuity struct {
 	index []int32 // place by symbol number; -1: not ours
 	known []newest
-	// begins returns the beginning of the longest period that holds a time, both in ns: what
+	// begins returns the beginning of whole periods that hold a time, both in ns: what
 	// came before a symbol's first trade is not known from there.
 	begins     func(ns int64) int64
 	duplicates uint64 // what was passed over

@@ -119,12 +119,17 @@ func follows(b *logs.Batch, last market.TickPosition) bool {
 	return ok && b.Number == 1 && at == last
 }
 
-// again folds the entries of a stored batch from first on.
+// again folds the entries of a stored batch from first on; of those before it, only which gap is being
+// filled: the minute that first begins with may have been opened by a trade that fills one.
 func (w *Writer) again(ctx context.Context, b *logs.Batch, first int) error {
 	w.at.Tick = market.TickPosition{Token: b.Token, Batch: b.Number}
-	for i := first; i < len(b.Entries); i++ {
+	for i := range b.Entries {
+		e := &b.Entries[i]
+		if i < first && (e.Kind != market.Hole || e.State == market.GapOpen) {
+			continue
+		}
 		w.work = w.work[:0]
-		if e := &b.Entries[i]; w.ids != nil && (e.Kind == market.Trade || e.Kind == market.Hole) {
+		if w.ids != nil && (e.Kind == market.Trade || e.Kind == market.Hole) {
 			w.work = w.ids.admit(w.work, e)
 		} else {
 			w.work = append(w.work, *e)

@@ -155,8 +155,7 @@ func (o *opening) load(ctx context.Context, writers []*Writer) error {
 	return nil
 }
 
-// since is where in BARS the frames begin that w's fold needs: those of its longest open
-// period, and of the revision window.
+// since is where in BARS the frames begin that w's fold needs: those of its open periods, and of the revision window.
 func (o *opening) since(w *Writer) uint64 {
 	f := o.heads[w.Partition].Frame
 	if f == nil || o.env.Since == nil {
@@ -170,14 +169,20 @@ func (o *opening) since(w *Writer) uint64 {
 	return o.env.Since(w.Partition, periodStart(&cfg, at-cfg.CloseGraceMs-60_000)-cfg.RevisionWindowMs-60_000)
 }
 
-// periodStart is where the longest period begins that holds ms.
+// periodStart is where a stretch of whole periods of every timeframe begins that holds ms: that of the longest
+// alone is not enough where the shorter do not divide it, as 2m and 5m.
 func periodStart(cfg *bars.Config, ms int64) int64 {
-	largest := market.M1
-	for _, tf := range cfg.Timeframes {
-		largest = max(largest, tf)
+	for from := ms; ; ms = from {
+		start, _ := cfg.Session.Period(market.M1, ms)
+		from = min(from, start)
+		for _, tf := range cfg.Timeframes {
+			start, _ := cfg.Session.Period(tf, ms)
+			from = min(from, start)
+		}
+		if from == ms {
+			return ms
+		}
 	}
-	start, _ := cfg.Session.Period(largest, ms)
-	return min(start, ms)
 }
 
 // restore takes a frame of the partition back into the fold.

@@ -40,7 +40,7 @@ func (r *running) start(ctx context.Context, from market.SourcePosition, said ui
 func (r *running) stop() {
 	if r.cancel != nil {
 		r.cancel()
-		<-r.ended
+		<-r.ended //nolint:errcheck // we ended it
 		r.cancel, r.ended = nil, nil
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/marketstream/marketstream/streamer/bars"
 	"github.com/marketstream/marketstream/streamer/logs"
@@ -147,7 +148,7 @@ func (s *Spec) Count(heads *Heads, table *market.SymbolTable) {
 // sameRules reports whether bars are made alike, of the same symbols.
 func sameRules(a, b *logs.Shape) bool {
 	x, y := *a, *b
-	x.Symbols, y.Symbols = nil, nil
+	x.Symbols, y.Symbols, x.Removed, y.Removed = nil, nil, nil, nil
 	return reflect.DeepEqual(x, y) && slices.EqualFunc(a.Symbols, b.Symbols, func(s, t logs.ShapeSymbol) bool { return s.Name == t.Name })
 }
 
@@ -172,10 +173,13 @@ func (s *Spec) shape(partition int, head *Head, offset uint64, watermarkMs int64
 		n.Timeframes = append(n.Timeframes, tf.String())
 		largest = max(largest, tf)
 	}
-	had := make(map[string]logs.ShapeSymbol)
+	had, gone := make(map[string]logs.ShapeSymbol), make(map[string]logs.RemovedSymbol)
 	if head.Shape != nil {
 		for _, sym := range head.Shape.Symbols {
-			had[sym.Name] = sym
+			had[strings.ToUpper(sym.Name)] = sym
+		}
+		for _, sym := range head.Shape.Removed {
+			gone[strings.ToUpper(sym.Name)] = sym
 		}
 	}
 	// Frames without a shape: it aged out, and the symbols are those that it named.
@@ -185,26 +189,59 @@ func (s *Spec) shape(partition int, head *Head, offset uint64, watermarkMs int64
 		if market.PartitionOf(name) != partition {
 			continue
 		}
-		sym, ok := had[name]
+		key := strings.ToUpper(name)
+		sym, ok := had[key]
+		old, back := gone[key]
 		switch {
 		case aged:
-			sym = logs.ShapeSymbol{Name: name}
-		case !ok:
-			sym = logs.ShapeSymbol{Name: name, SinceOffset: offset, SinceMs: watermarkMs}
-			if watermarkMs > 0 {
-				from, _ := s.Session.Period(largest, watermarkMs)
+			sym = logs.ShapeSymbol{}
+		case ok:
+		case back && old.UntilOffset == offset && offset > 0 && len(had) > 0:
+			sym = old.ShapeSymbol // nothing closed meanwhile: what it missed is read again
+		default:
+			sym = logs.ShapeSymbol{SinceOffset: offset, SinceMs: watermarkMs}
+			from, _ := s.Session.Period(largest, watermarkMs)
+			if back {
+				from = old.UntilMs
+			}
+			if watermarkMs > from && watermarkMs > 0 {
 				gaps = append(gaps, market.Gap{Symbol: table.Intern(name), FromMs: from, ToMs: watermarkMs, Reason: market.GapSymbolAdded})
 			}
 		}
-		delete(had, name)
+		delete(gone, key)
+		sym.Name = name
 		n.Symbols = append(n.Symbols, sym)
 	}
+	for _, sym := range n.Symbols {
+		delete(had, strings.ToUpper(sym.Name))
+	}
 	slices.SortFunc(n.Symbols, func(a, b logs.ShapeSymbol) int { return cmp.Compare(a.Name, b.Name) })
-	for name := range had {
-		gaps = append(gaps, market.Gap{Symbol: table.Intern(name), FromMs: watermarkMs, ToMs: watermarkMs, State: market.GapRemoved})
+	if head.Shape != nil {
+		for _, sym := range head.Shape.Removed {
+			if _, still := gone[strings.ToUpper(sym.Name)]; still {
+				n.Removed = append(n.Removed, sym)
+			}
+		}
+		until := head.closedUntil(watermarkMs)
+		for _, sym := range head.Shape.Symbols {
+			if _, left := had[strings.ToUpper(sym.Name)]; left {
+				n.Removed = append(n.Removed, logs.RemovedSymbol{ShapeSymbol: sym, UntilMs: until, UntilOffset: offset})
+				gaps = append(gaps, market.Gap{Symbol: table.Intern(sym.Name), FromMs: until, ToMs: until, State: market.GapRemoved})
+			}
+		}
+		n.Removed = n.Removed[max(0, len(n.Removed)-logs.MaxRemoved):]
 	}
 	slices.SortFunc(gaps, func(a, b market.Gap) int { return cmp.Compare(table.Name(a.Symbol), table.Name(b.Symbol)) })
 	return n, gaps
+}
+
+// closedUntil is where the minutes end that are closed under the head's shape: whoever leaves it
+// leaves what is open behind. watermarkMs stands for a watermark that is at the end of the feed.
+func (h *Head) closedUntil(watermarkMs int64) int64 {
+	if f := h.Frame; f != nil && f.Watermark < market.EndOfFeed {
+		watermarkMs = max(0, f.Watermark-h.Shape.CloseGraceMs)
+	}
+	return market.FloorDiv(watermarkMs, 60_000) * 60_000
 }
 
 // foldConfig is a shape as a fold wants it: what the log says, whatever the document says.

@@ -60,5 +60,6 @@ func (w *Writer) count() {
 			w.env.Metrics.FeedRefused.WithLabelValues(c.reason).Add(float64(c.now - c.then))
 		}
 	}
+	w.env.Metrics.FeedForgotten.Add(float64(now.ForgottenIDs - w.stats.ForgottenIDs))
 	w.stats = now
 }

@@ -81,6 +81,19 @@ type Shape struct {
 	Source string `json:"source"`
 	// ShiftMs is what rebase adds to the source's times; fixed when the log begins.
 	ShiftMs int64 `json:"shiftMs,omitempty"`
+	// Removed are symbols of this partition that are carried no more, the latest last; at most MaxRemoved.
+	Removed []RemovedSymbol `json:"removed,omitempty"`
+}
+
+// MaxRemoved is how many symbols that are carried no more a shape remembers.
+const MaxRemoved = 1000
+
+// RemovedSymbol is a symbol that is carried no more.
+type RemovedSymbol struct {
+	ShapeSymbol
+	// UntilMs is the event time up to which it was observed, and UntilOffset the place in the source at which it went.
+	UntilMs     int64  `json:"untilMs"`
+	UntilOffset uint64 `json:"untilOffset,omitempty"`
 }
 
 // ShapeSymbol is a symbol and the place in the source from which on its trades count.

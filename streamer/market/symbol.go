@@ -1,6 +1,7 @@
 package market
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,7 +28,8 @@ func PartitionOf(symbol string) int {
 
 // SymbolTable numbers symbols for the life of a process: a symbol keeps its number, also
 // while it is not carried. Symbols match case-insensitively and keep the spelling that was
-// interned first. Its methods may be called at the same time; Name takes no lock.
+// interned first, until [SymbolTable.Respell]. Its methods may be called at the same time; Name
+// takes no lock.
 type SymbolTable struct {
 	mu    sync.RWMutex
 	ids   map[string]uint32
@@ -57,6 +59,27 @@ func (t *SymbolTable) Intern(symbol string) uint32 {
 	t.names.Store(&names)
 	t.ids[key] = id
 	return id
+}
+
+// Respell interns symbols and spells them as they stand here from now on. It returns the numbers
+// of those that were spelled otherwise: texts that name them are void.
+func (t *SymbolTable) Respell(symbols []string) (changed []uint32) {
+	for _, symbol := range symbols {
+		if id := t.Intern(symbol); t.Name(id) != symbol {
+			changed = append(changed, id)
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	names := slices.Clone(*t.names.Load()) // readers have the old ones
+	for _, symbol := range symbols {
+		names[t.ids[strings.ToUpper(symbol)]] = strings.Clone(symbol)
+	}
+	t.names.Store(&names)
+	return changed
 }
 
 // ID returns the number of symbol, and whether it has one.

@@ -43,6 +43,7 @@ type Set struct {
 
 	FeedTicks     prometheus.Counter
 	FeedRefused   *prometheus.CounterVec // reason
+	FeedForgotten prometheus.Counter
 	FeedLag       prometheus.Gauge       // seconds from the watermark to the clock
 	FeedGaps      *prometheus.CounterVec // reason
 	FeedGapsOpen  prometheus.Gauge       // gaps that may be filled and are not
@@ -98,6 +99,7 @@ func New(version string) *Set {
 
 	s.FeedTicks = f.counter("feed_ticks_total", "Trades taken in from the feed.")
 	s.FeedRefused = f.counters("feed_refused_total", "Trades that shape no bar, by reason.", "reason")
+	s.FeedForgotten = f.counter("feed_ids_forgotten_total", "Trade ids that were not remembered as long as a trade may come twice.")
 	s.FeedLag = f.gauge("feed_lag_seconds", "From the feed's watermark to the clock.")
 	s.FeedGaps = f.counters("feed_gaps_total", "Stretches of a symbol that were not observed.", "reason")
 	s.FeedGapsOpen = f.gauge("feed_gaps_open", "Gaps of partitions that this pod holds which the vendor may still fill.")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,6 +56,15 @@ type View struct {
 	Assigned Assignment
 	Leases   [market.Partitions]Lease
 	Held     [market.Partitions]uint64 // token of what we hold, else 0
+	// Hold is why we are not to be ready yet, though we are warm; see [Hold].
+	Hold string
+	// Settled: whoever is alive has had the time to be heard.
+	Settled bool
+}
+
+type drainSeen struct {
+	Drain
+	rev uint64
 }
 
 // Warm returns the names of the pods that may hold things, sorted.
@@ -80,6 +90,8 @@ func (v *View) Get(pod string) (a Announcement, ok bool) {
 const (
 	// lookAround is how often the keeper looks whether a step is due.
 	lookAround = 100 * time.Millisecond
+	// settleFor is how long a new pod listens before it believes that it knows who is alive.
+	settleFor = AnnounceEvery + 250*time.Millisecond
 	// stepWithin bounds the IO of one step.
 	stepWithin = 2 * time.Second
 	// releaseWithin bounds a Release: after it the lease is given away all the same.
@@ -99,15 +111,19 @@ type Keeper struct {
 	writers [market.Partitions]WriterState
 	offered [market.Partitions]bool // Prepare was called
 	conns   int                     // connections that the feed may have
+	drains  map[string]drainSeen    // by key
+	drained bool                    // our own drain was announced
 	view    View
+	began   time.Time
 	leaving bool
+	ready   bool
 	steps   sync.WaitGroup
 	tokens  sync.Mutex // one token is drawn at a time
 }
 
 // NewKeeper returns a keeper. Run makes it work.
 func NewKeeper(o Options) *Keeper {
-	return &Keeper{opts: o, members: NewMembers(o.Pod), leases: NewLeases(o.Pod), events: make(chan func(), 64),
+	return &Keeper{opts: o, members: NewMembers(o.Pod), leases: NewLeases(o.Pod), drains: make(map[string]drainSeen), events: make(chan func(), 64),
 		self: Announcement{Pod: o.Pod, Address: o.Address, StartedMs: time.Now().UnixMilli(), State: Joining}, conns: 1}
 }
 
@@ -149,6 +165,14 @@ func (k *Keeper) do(ctx context.Context, fn func()) {
 	}
 }
 
+// Ready says that the pod is ready: nothing holds it any more.
+func (k *Keeper) Ready(ctx context.Context) {
+	k.do(ctx, func() {
+		k.ready, k.self.Holding = true, false
+		k.announce()
+	})
+}
+
 // Retake has a partition of ours taken anew, with a new token: its writer could not go on.
 func (k *Keeper) Retake(ctx context.Context, partition int) {
 	k.do(ctx, func() {
@@ -170,6 +194,7 @@ func (k *Keeper) Run(ctx context.Context, leave time.Duration, hurry <-chan stru
 	defer stopWatch()
 	k.steps.Go(func() { k.watch(watching) })
 
+	k.began = time.Now()
 	around, hello := time.NewTicker(lookAround), time.NewTicker(AnnounceEvery)
 	defer around.Stop()
 	defer hello.Stop()
@@ -187,6 +212,7 @@ func (k *Keeper) Run(ctx context.Context, leave time.Duration, hurry <-chan stru
 			fn()
 		case <-hello.C:
 			k.announce()
+			k.forgetDrains(work, time.Now())
 		case <-around.C:
 		case <-ending:
 			ending, end, k.leaving = nil, time.After(leave), true
@@ -265,6 +291,10 @@ func (k *Keeper) hear(ctx context.Context, data []byte) {
 // watch follows the leases in the registry.
 func (k *Keeper) watch(ctx context.Context) {
 	err := k.opts.Registry.Watch(ctx, func(kv logs.KeyValue) error {
+		if strings.HasPrefix(kv.Key, drainPrefix) {
+			k.do(ctx, func() { k.sawDrain(kv) })
+			return ctx.Err()
+		}
 		p, ok := leasePartition(kv.Key)
 		if !ok {
 			return nil
@@ -320,6 +350,10 @@ func (k *Keeper) work(ctx context.Context) {
 			k.begin(ctx, s)
 		}
 	}
+	if k.self.State == Draining && !k.drained {
+		k.drained = true
+		k.announceDrain(ctx)
+	}
 	k.publish(in.Assigned, now)
 }
 
@@ -350,11 +384,19 @@ func (k *Keeper) covers(pod string, partition int) bool {
 // publish hands out the view if it has changed.
 func (k *Keeper) publish(assigned Assignment, now time.Time) {
 	v := View{Pods: k.members.All(), Away: k.members.Away(now), Assigned: assigned}
+	v.Settled = k.opts.Sole || k.view.Settled || !v.Away && now.Sub(k.began) > settleFor
 	for p := range v.Leases {
 		v.Leases[p], _ = k.leases.Lease(p)
 		v.Held[p], _ = k.leases.Held(p)
 	}
-	if same := v.Away == k.view.Away && v.Assigned == k.view.Assigned && v.Leases == k.view.Leases &&
+	if !k.ready {
+		v.Hold = k.hold(now, v.Pods)
+		if holds := v.Hold != ""; holds != k.self.Holding {
+			k.self.Holding = holds
+			k.announce()
+		}
+	}
+	if same := v.Away == k.view.Away && v.Hold == k.view.Hold && v.Settled == k.view.Settled && v.Assigned == k.view.Assigned && v.Leases == k.view.Leases &&
 		v.Held == k.view.Held && sameStates(v.Pods, k.view.Pods); same && k.opts.Changed != nil {
 		k.view.Pods = v.Pods
 		return

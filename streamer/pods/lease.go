@@ -138,7 +138,7 @@ func (l *Leases) Saw(p int, asked, now time.Time, rev uint64, lease Lease, there
 			s.since = now
 		}
 	}
-	if h.token != 0 && there && lease.Token > h.token {
+	if h.token != 0 && there && lease.Token > h.token && lease.Holder != l.self {
 		*h = held{}
 		return true
 	}

@@ -27,6 +27,8 @@ type Announcement struct {
 	// Seq rises with every announcement of the pod: what comes late is passed over.
 	Seq         uint64 `json:"seq"`
 	Connections int    `json:"connections"`
+	// Holding: it is warm, and not ready because another pod drains; see [Hold].
+	Holding bool `json:"holding,omitempty"`
 	// Covered are the partitions that the pod was offered and whose trades it already gets.
 	Covered []int `json:"covered,omitempty"`
 	// Rings is the [Rings.ID] for which the pod has loaded all rings that it is to hold; "": none.
@@ -86,7 +88,7 @@ func (m *Members) Hear(now time.Time, a Announcement) (changed bool) {
 
 func (a *Announcement) equal(b *Announcement) bool {
 	return a.Pod == b.Pod && a.Address == b.Address && a.StartedMs == b.StartedMs && a.State == b.State &&
-		a.Seq == b.Seq && a.Connections == b.Connections && a.Rings == b.Rings && slices.Equal(a.Covered, b.Covered)
+		a.Seq == b.Seq && a.Connections == b.Connections && a.Holding == b.Holding && a.Rings == b.Rings && slices.Equal(a.Covered, b.Covered)
 }
 
 // Bury forgets the dead and reports whether there were any.

@@ -15,6 +15,7 @@ import (
 
 const (
 	leasePrefix = "lease."
+	drainPrefix = "drain."
 	tokenKey    = "token"
 )
 
@@ -194,4 +195,61 @@ func (k *Keeper) draw(ctx context.Context, partition int) (token uint64, err err
 		}
 	}
 	return 0, ctx.Err()
+}
+
+// announceDrain tells the pods to come how many clients we let go.
+func (k *Keeper) announceDrain(ctx context.Context) {
+	d := Drain{Pod: k.opts.Pod, AtMs: time.Now().UnixMilli(), Leaving: k.self.Connections}
+	for _, a := range k.members.All() {
+		if a.Pod != k.opts.Pod {
+			d.Others += a.Connections
+		}
+	}
+	value, err := json.Marshal(&d)
+	if err != nil {
+		return // numbers and a string: cannot fail
+	}
+	k.steps.Go(func() {
+		ctx, cancel := context.WithTimeout(ctx, stepWithin)
+		defer cancel()
+		if _, err := k.opts.Registry.Put(ctx, drainPrefix+k.opts.Pod, 0, value); err != nil {
+			k.opts.Log.Info("the drain was not announced", "reason", err.Error())
+		}
+	})
+}
+
+// sawDrain takes what the registry says of a drain, and removes one that is old.
+func (k *Keeper) sawDrain(kv logs.KeyValue) {
+	var d Drain
+	if kv.Deleted || json.Unmarshal(kv.Value, &d) != nil {
+		delete(k.drains, kv.Key)
+		return
+	}
+	k.drains[kv.Key] = drainSeen{d, kv.Revision}
+}
+
+// hold is [Hold] by what we know.
+func (k *Keeper) hold(now time.Time, pods []Announcement) string {
+	drains := make([]Drain, 0, len(k.drains))
+	for _, d := range k.drains {
+		drains = append(drains, d.Drain)
+	}
+	return Hold(k.opts.Pod, now, drains, pods)
+}
+
+// forgetDrains removes drains that are long over, from the registry too.
+func (k *Keeper) forgetDrains(ctx context.Context, now time.Time) {
+	for key, d := range k.drains {
+		if now.Sub(time.UnixMilli(d.AtMs)) < keepDrains {
+			continue
+		}
+		delete(k.drains, key)
+		k.steps.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, stepWithin)
+			defer cancel()
+			if err := k.opts.Registry.Delete(ctx, key, d.rev); err != nil {
+				k.opts.Log.V(1).Info("an old drain was not removed", "key", key, "reason", err.Error())
+			}
+		})
+	}
 }

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -48,7 +49,7 @@ type Status struct {
 }
 
 // SeedQuery selects bars for the beginning of a stream: of each symbol, for each timeframe, the
-// newest Limit of those after AfterSeq.
+// newest Limit, or with HasAfter all after AfterSeq.
 type SeedQuery struct {
 	Symbols    []uint32
 	Timeframes []market.Timeframe
@@ -61,9 +62,13 @@ type SeedQuery struct {
 type Seeds interface {
 	// Bars calls fn for each symbol, and for it with each timeframe, in the order of q, once
 	// everything up to seq of BARS is in: void bars left out, oldest first. bars is fn's until it
-	// returns. It ends with fn's first error.
+	// returns. It ends with fn's first error, and with ErrTooMany where a query with HasAfter
+	// selects more than Limit of a symbol and timeframe.
 	Bars(ctx context.Context, seq uint64, q SeedQuery, fn func(symbol uint32, bars []market.Bar) error) error
 }
+
+// ErrTooMany says that more bars are selected than a fill may hold.
+var ErrTooMany = errors.New("more bars than one fill holds")
 
 // Frames reads BARS, for clients that are behind the tail.
 type Frames interface {

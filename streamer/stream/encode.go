@@ -36,6 +36,37 @@ func (h *Hub) text(e *entry, i int32) []byte {
 	return dst
 }
 
+// dropTexts has the texts of some symbols' events made again.
+func (t *tail) dropTexts(symbols []uint32) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var of []int32
+	for _, entries := range [...][]*entry{t.entries, t.window} {
+		for _, e := range entries {
+			for _, s := range symbols {
+				for _, i := range e.of(s, of[:0]) {
+					e.events[i].text.Store(nil)
+				}
+			}
+		}
+	}
+}
+
+// dropTexts has the texts of some symbols' states made again.
+func (s *states) dropTexts(symbols []uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, symbol := range symbols {
+		c := s.cell(symbol)
+		if c == nil {
+			continue
+		}
+		if old := c.snap.Load(); old != nil {
+			c.snap.Store(&snapshot{version: old.version, state: old.state})
+		}
+	}
+}
+
 func appendGap(dst []byte, name string, g *market.Gap) []byte {
 	dst = market.AppendJSONString(append(dst, `{"symbol":`...), name)
 	dst = strconv.AppendInt(append(dst, `,"fromMs":`...), g.FromMs, 10)

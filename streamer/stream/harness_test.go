@@ -42,6 +42,7 @@ type world struct {
 	sweeps  int
 	skipped int
 	seeds   int // questions
+	most    int // bars of a symbol in a fill; 0: maxFill
 	gets    int // frames read one by one
 	read    int // frames read in order
 	onFrame func(seq uint64)
@@ -162,7 +163,13 @@ func (w *world) Bars(_ context.Context, _ uint64, q SeedQuery, fn func(uint32, [
 			bars := slices.Clone(w.rings[fmt.Sprint(symbol, tf)])
 			w.mu.Unlock()
 			bars = slices.DeleteFunc(bars, func(b market.Bar) bool { return q.HasAfter && b.Seq() <= q.AfterSeq })
-			if n := len(bars); q.Limit > 0 && n > q.Limit {
+			if w.most > 0 && q.HasAfter {
+				q.Limit = w.most
+			}
+			switch n := len(bars); {
+			case n > q.Limit && q.HasAfter:
+				return ErrTooMany
+			case n > q.Limit:
 				bars = bars[n-q.Limit:]
 			}
 			if err := fn(symbol, bars); err != nil {

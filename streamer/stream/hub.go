@@ -81,6 +81,12 @@ func NewHub(opts Options) *Hub {
 // Configure puts a configuration into effect; open streams go on.
 func (h *Hub) Configure(c Config) { h.settings.Store(newSettings(c)) }
 
+// Respelled drops the texts that name symbols which are spelled otherwise now.
+func (h *Hub) Respelled(symbols []uint32) {
+	h.tail.dropTexts(symbols)
+	h.states.dropTexts(symbols)
+}
+
 // Publish takes the next frame of BARS; its records carry process-wide symbol numbers. The
 // hub reads f until it returns.
 func (h *Hub) Publish(seq uint64, f *logs.Frame) {

@@ -32,8 +32,16 @@ func (h *Hub) preface(ctx context.Context, c *client, q *query, set *settings) e
 		seed.Limit = max(q.seed, set.SeedBars)
 		return h.snapshot(ctx, p, c, seed, reason)
 	case q.hasSince:
-		h.opts.Metrics.Resumed("since_seq")
-		seed.Limit, seed.AfterSeq, seed.HasAfter = maxFill, q.since, true
+		fill := seed
+		fill.Limit, fill.AfterSeq, fill.HasAfter = maxFill, q.since, true
+		err := h.fill(ctx, p, c, fill)
+		if !errors.Is(err, ErrTooMany) {
+			h.opts.Metrics.Resumed("since_seq")
+			return err
+		}
+		h.opts.Metrics.Resumed("reset") // what was written of the fill is forgotten
+		seed.Limit = max(q.seed, set.SeedBars)
+		return h.snapshot(ctx, p, c, seed, "cursor_too_old")
 	default:
 		h.opts.Metrics.Resumed("fresh")
 	}

@@ -1,8 +1,10 @@
 package stream
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,6 +123,39 @@ func TestSinceSeq(t *testing.T) {
 				t.Errorf("%s: %v %s, want %d", name, e.HasID, e.Data, want)
 			}
 		}
+	}
+}
+
+// TestSinceSeqPastAFill: where more bars lie after a seq than one fill holds, the client is told to
+// forget what it has, and gets the newest.
+func TestSinceSeqPastAFill(t *testing.T) {
+	w := newWorld(t, Options{})
+	w.fill(10)
+	w.most = 6
+	c := w.connect(fmt.Sprint("symbols=AAA,BBB&timeframe=5m,1m&sinceSeq=", market.Seq(t0)+3), "")
+	if got := c.next("reset", "bar"); got.Type != "bar" { // 1m are 6 of both: no more than a fill holds
+		t.Error(got.Type)
+	}
+	c.close()
+	c = w.connect(fmt.Sprint("symbols=AAA,BBB&timeframe=5m,1m&sinceSeq=", market.Seq(t0)+2), "")
+	if got := c.next("reset"); got.Data != `{"reason":"cursor_too_old"}` || got.HasID {
+		t.Error(got.Data)
+	}
+	var seqs []int64
+	for range 10 { // 2 of 5m and 3 of 1m, of each symbol
+		var b struct{ Seq int64 }
+		e := c.next("bar")
+		if err := json.Unmarshal([]byte(e.Data), &b); err != nil || e.HasID {
+			t.Fatal(e, err)
+		}
+		seqs = append(seqs, b.Seq-market.Seq(t0))
+	}
+	if want := []int64{0, 5, 7, 8, 9, 0, 5, 7, 8, 9}; !slices.Equal(seqs, want) {
+		t.Errorf("%v, want %v", seqs, want)
+	}
+	w.minute(10, "AAA", "BBB")
+	if got := c.next("bar"); !got.HasID || w.resumed["since_seq"] != 1 || w.resumed["reset"] != 1 {
+		t.Errorf("%+v %v", got, w.resumed)
 	}
 }
 

@@ -55,7 +55,7 @@ func dial(ctx context.Context, opts *Options, client *http.Client, frames *atomi
 	c := &conn{opts: opts, q: newQueue(opts.QueueBytes)}
 	dialing, cancel := context.WithTimeout(ctx, opts.DialWithin)
 	defer cancel()
-	ws, resp, err := websocket.Dial(dialing, opts.Endpoint, &websocket.DialOptions{
+	ws, resp, err := websocket.Dial(dialing, opts.Endpoint, &websocket.DialOptions{ //nolint:bodyclose // the library does it
 		HTTPClient:     client,
 		OnPongReceived: func(context.Context, []byte) { c.answered() },
 	})

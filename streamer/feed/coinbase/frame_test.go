@@ -63,6 +63,7 @@ var written = []string{
 	`{"type":"heartbeat","product_id":"NEW-USD","time":"2014-11-07T08:19:28Z"}`,
 	`{"type":"error","message":"Failed to subscribe","reason":"XX-USD is not a valid product"}`,
 	`{"type":"error","message":"caf\u00e9","reason":"` + "\xff" + `"}`,
+	`{"type":"error","message":"` + "\xff" + `and so on, long enough","reason":"caf` + "\xc3\xa9" + ` and so on"}`, `{"a":"` + "\x1f" + `long enough"}`,
 	` { "type" : "subscriptions" , "channels" : [ ] } `,
 	`{"type":"status","products":[]}`, `{"type":7}`, `{"type":"match"}`, `{}`, ``, ` `, `[]`, `null`, `"x"`, `{`, `{"`, `{"a`, `{"a"`, `{"a":`, `{"a":1`,
 	`{"a":1,}`, `{,}`, `{"a":01}`, `{"a":1.}`, `{"a":.5}`, `{"a":-}`, `{"a":1e}`, `{"a":tru}`, `{"a":"\x"}`, `{"a":"\u12g4"}`, `{"a":"\u` + "\x10\x10\x10\x10" + `"}`,

@@ -20,7 +20,6 @@ const patience = 30 * time.Second
 // sink keeps what it is given, and can hold the source up.
 type sink struct {
 	mu       sync.Mutex
-	changed  chan struct{} // closed at each change
 	entries  []market.Entry
 	statuses []feed.Status
 	flushes  int
@@ -29,14 +28,12 @@ type sink struct {
 	fail     error
 }
 
-func newSink() *sink { return &sink{changed: make(chan struct{})} }
+func newSink() *sink { return &sink{} }
 
 func (s *sink) change(do func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	do()
-	close(s.changed)
-	s.changed = make(chan struct{})
 }
 
 func (s *sink) Put(e *market.Entry) error {
@@ -70,22 +67,22 @@ func (s *sink) hold() (release func()) {
 	}
 }
 
-// until waits for a condition of what the sink has, which it holds meanwhile.
+// until waits for a condition of what the sink has, which stands still while it is asked. Only
+// within it, or once the source can say no more, may the methods below be called that say so.
 func (s *sink) until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	limit := time.NewTimer(patience)
 	defer limit.Stop()
-	look := time.NewTicker(5 * time.Millisecond) // for what the vendor or the source knows
+	look := time.NewTicker(2 * time.Millisecond) // much of what is waited for is not the sink's
 	defer look.Stop()
 	for {
 		s.mu.Lock()
-		met, changed := ok(), s.changed
+		met := ok()
 		s.mu.Unlock()
 		if met {
 			return
 		}
 		select {
-		case <-changed:
 		case <-look.C:
 		case <-limit.C:
 			s.mu.Lock()
@@ -93,6 +90,41 @@ func (s *sink) until(t testing.TB, what string, ok func() bool) {
 			t.Fatalf("waited in vain: %s; %d entries, statuses %v", what, len(s.entries), s.statuses)
 		}
 	}
+}
+
+// got are the entries of a kind and symbol so far.
+func (s *sink) got(kind market.EntryKind, symbol uint32) []market.Entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.of(kind, symbol)
+}
+
+// all are all entries and statuses so far.
+func (s *sink) all() ([]market.Entry, []feed.Status) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.entries), slices.Clone(s.statuses)
+}
+
+// watermark is the newest mark so far.
+func (s *sink) watermark() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mark()
+}
+
+// said is saw, from outside.
+func (s *sink) said(state feed.State, part string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.saw(state, part)
+}
+
+// times is count, from outside.
+func (s *sink) times(state feed.State) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.count(state)
 }
 
 // of are the entries of a kind and symbol; the lock is held.

@@ -105,6 +105,9 @@ func (s *session) advance() error {
 		}
 		return s.ask("unsubscribe", leaving)
 	}
+	if s.paused != 0 {
+		return nil
+	}
 	var coming []*product
 	for _, p := range s.order {
 		if p.state == waiting && len(coming) < s.batch {
@@ -157,6 +160,9 @@ func (s *session) ask(what string, products []*product) error {
 		return err
 	}
 	s.asked = &request{unsubscribe: what == "unsubscribe", products: products, until: s.opts.now() + int64(s.opts.AnswerWithin)}
+	if err := s.pace.Wait(s.ctx); err != nil {
+		return err
+	}
 	return s.c.write(s.ctx, text)
 }
 
@@ -235,7 +241,7 @@ func (s *session) refuse(message, reason string) error {
 		}
 	}
 	if limits(bare) {
-		return limitError{fmt.Errorf("the vendor says: %s", text)}
+		return s.limited(text)
 	}
 	if s.asked == nil || s.asked.unsubscribe {
 		s.words = text
@@ -256,6 +262,34 @@ func (s *session) refuse(message, reason string) error {
 	s.words = text
 	s.give(named)
 	s.asked = nil
+	return s.advance()
+}
+
+// limited takes a refusal for too many subscriptions or connections. If it is an answer and
+// others are subscribed to, those live on, and what was asked for is asked for again later.
+func (s *session) limited(text string) error {
+	lives := false
+	for _, p := range s.order {
+		lives = lives || p.state == confirmed
+	}
+	if !lives || s.asked == nil || s.asked.unsubscribe {
+		return limitError{fmt.Errorf("the vendor says: %s", text)}
+	}
+	s.counts.limited.Add(1)
+	wait := s.opts.LimitedWait + s.opts.draw(s.opts.LimitedWait/2)
+	s.paused, s.asked, s.connected = s.opts.now()+int64(wait), nil, false
+	reason := fmt.Sprintf("the vendor says: %s; some symbols are not subscribed to, asking again in %v", text, wait.Round(time.Millisecond))
+	s.opts.Log.Info("the vendor refuses a subscription", "why", reason)
+	s.sink.Status(feed.Status{State: feed.Limited, Reason: reason})
+	return s.advance()
+}
+
+// resume ends a pause.
+func (s *session) resume() error {
+	if s.paused == 0 || s.opts.now() < s.paused {
+		return nil
+	}
+	s.paused = 0
 	return s.advance()
 }
 

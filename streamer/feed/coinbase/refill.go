@@ -23,10 +23,20 @@ const timeSlack = int64(time.Second)
 // times; then the vendor does not have it, if it has a newer one (ErrUnrepairable), else
 // it is late (RetryError). What came before the trade that is missing was given to fn.
 func (s *Source) Refill(ctx context.Context, stretch feed.Stretch, fn func(*market.Entry) error) error {
-	if err := s.rest.refill(ctx, stretch, fn); err != nil {
-		return fmt.Errorf("coinbase: refilling %s: %w", stretch.Symbol.Name, err)
+	var ofFn error
+	err := s.rest.refill(ctx, stretch, func(e *market.Entry) error {
+		ofFn = fn(e)
+		return ofFn
+	})
+	switch {
+	case err == nil:
+		return nil
+	case ofFn != nil:
+		return ofFn
+	case ctx.Err() != nil:
+		return ctx.Err()
 	}
-	return nil
+	return fmt.Errorf("coinbase: refilling %s: %w", stretch.Symbol.Name, err)
 }
 
 // refill is one Refill.

@@ -47,12 +47,12 @@ func TestRefillByID(t *testing.T) {
 
 // TestRefillWhileTrading: pages change while they are read.
 func TestRefillWhileTrading(t *testing.T) {
-	v := vendor(t, coinbasetest.Options{Products: []coinbasetest.Product{{Name: "BTC-USD", PerSecond: 50_000, FirstID: 1 << 40}}, Past: 3 * time.Second, Tick: time.Millisecond})
+	v := vendor(t, coinbasetest.Options{Products: []coinbasetest.Product{{Name: "BTC-USD", PerSecond: 10_000 / scale, FirstID: 1 << 40}}, Past: 3 * time.Second, Tick: time.Millisecond})
 	s := source(t, v, nil)
 	const after = 1 << 40
-	got, err := refilled(s, ids(after, after+30_000))
+	got, err := refilled(s, ids(after, after+12_000/scale))
 	do(t, err)
-	check(t, v, "BTC-USD", 1, after, after+30_000, got)
+	check(t, v, "BTC-USD", 1, after, after+12_000/scale, got)
 	to := time.Now().Add(-1100 * time.Millisecond)
 	got, err = refilled(s, feed.Stretch{FromNs: to.Add(-200 * time.Millisecond).UnixNano(), ToNs: to.UnixNano()})
 	do(t, err)
@@ -66,7 +66,7 @@ func TestRefillWhileTrading(t *testing.T) {
 // TestRefillByTime: where an id is not known its place is looked for.
 func TestRefillByTime(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
-	v := vendor(t, coinbasetest.Options{Products: []coinbasetest.Product{{Name: "BTC-USD", PerSecond: 20}}, Past: time.Hour, Tick: -1, Now: func() time.Time { return now }})
+	v := vendor(t, coinbasetest.Options{Products: []coinbasetest.Product{{Name: "BTC-USD", PerSecond: 5}}, Past: time.Hour, Tick: -1, Now: func() time.Time { return now }})
 	s := source(t, v, nil)
 	ago := func(d time.Duration) int64 { return now.Add(-d).UnixNano() }
 	for _, c := range []feed.Stretch{
@@ -78,10 +78,10 @@ func TestRefillByTime(t *testing.T) {
 		{FromNs: ago(time.Hour), ToNs: ago(0)},
 		{FromNs: ago(time.Minute), ToNs: ago(time.Minute)},
 		{FromNs: ago(time.Minute), ToNs: ago(time.Hour)},
-		{AfterID: 70_000, ToNs: ago(time.Minute)},
+		{AfterID: 17_500, ToNs: ago(time.Minute)},
 		{AfterID: 100, ToNs: ago(59 * time.Minute)},
-		{BeforeID: 71_000, FromNs: ago(2 * time.Minute)},
-		{BeforeID: 71_000, FromNs: ago(2 * time.Hour)},
+		{BeforeID: 17_750, FromNs: ago(2 * time.Minute)},
+		{BeforeID: 17_750, FromNs: ago(2 * time.Hour)},
 	} {
 		before := v.Stats().Requests
 		got, err := refilled(s, c)
@@ -106,6 +106,24 @@ func TestRefillByTime(t *testing.T) {
 		}
 		if n := v.Stats().Requests - before; n > len(want)/pageTrades+40 {
 			t.Errorf("%+v: %d requests for %d trades", c, n, len(want))
+		}
+	}
+}
+
+// TestRefillEdges: a stretch ends where it ends, wherever halving has stopped.
+func TestRefillEdges(t *testing.T) {
+	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	v := vendor(t, coinbasetest.Options{Products: []coinbasetest.Product{{Name: "BTC-USD", PerSecond: 500}}, Past: 20 * time.Second, Tick: -1, Now: func() time.Time { return now }})
+	s := source(t, v, nil)
+	for i := range 40 {
+		to := now.Add(-time.Duration(i) * 450 * time.Millisecond)
+		from := to.Add(-50 * time.Millisecond)
+		got, err := refilled(s, feed.Stretch{FromNs: from.UnixNano(), ToNs: to.UnixNano()})
+		do(t, err)
+		want, err := v.TradesBetween("BTC-USD", from, to)
+		do(t, err)
+		if len(got) != len(want) || len(got) == 0 || got[0] != entry(want[0], 1) {
+			t.Errorf("%d trades up to %v, want %d", len(got), to, len(want))
 		}
 	}
 }
@@ -228,7 +246,7 @@ func TestRefillStops(t *testing.T) {
 		n++
 		return full
 	})
-	if !errors.Is(err, full) || n != 1 {
+	if err != full || n != 1 { //nolint:errorlint // as it is
 		t.Errorf("error %v after %d", err, n)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -253,7 +271,8 @@ func TestRequestsArePaced(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	stretch := feed.Stretch{Symbol: feed.Symbol{Name: "BTC-USD"}, AfterID: 1, BeforeID: 3}
-	if err := b.Refill(ctx, stretch, nil); err == nil || v.Stats().Requests != 3 {
+	var retry *feed.RetryError
+	if err := b.Refill(ctx, stretch, nil); !errors.As(err, &retry) || v.Stats().Requests != 3 {
 		t.Errorf("a fourth request: %v, %d were made", err, v.Stats().Requests)
 	}
 
@@ -262,7 +281,6 @@ func TestRequestsArePaced(t *testing.T) {
 	v.REST(coinbasetest.RESTFault{Status: 429, RetryAfter: time.Hour, Times: 1})
 	_, err := refilled(c, ids(1, 3))
 	_, other := refilled(d, ids(1, 3))
-	var retry *feed.RetryError
 	if !errors.As(other, &retry) || retry.After < 59*time.Minute || !strings.Contains(other.Error(), "asked for fewer requests") {
 		t.Errorf("after %v the other source has %v", err, other)
 	}

@@ -77,7 +77,13 @@ func (p *pace) wait(ctx context.Context) error {
 	if quiet > 0 {
 		return &feed.RetryError{After: quiet, Err: errors.New("the vendor asked for fewer requests")}
 	}
-	return p.limiter.Wait(ctx)
+	if err := p.limiter.Wait(ctx); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return &feed.RetryError{After: waitFailed, Err: fmt.Errorf("waiting for a turn: %w", err)} // the deadline comes first
+	}
+	return nil
 }
 
 func (p *pace) hush(d time.Duration) {

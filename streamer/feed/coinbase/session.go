@@ -4,9 +4,14 @@ import (
 	"context"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/marketstream/marketstream/streamer/feed"
 	"github.com/marketstream/marketstream/streamer/market"
 )
+
+// messagesPerSecond is how many messages a connection sends; the vendor allows 100 from an address.
+const messagesPerSecond = 50
 
 // session is one connection as Run's goroutine sees it.
 type session struct {
@@ -20,6 +25,8 @@ type session struct {
 	order    []*product          // those that are carried, as they were given
 	batch    int                 // how many to ask for at once
 	asked    *request            // the one message without an answer; nil: none
+	paused   int64               // local ns until which nothing is subscribed to; 0: now
+	pace     *rate.Limiter       // of messages to the vendor
 
 	connected bool   // Connected was said,
 	reason    string // with this reason
@@ -57,7 +64,7 @@ const (
 )
 
 func newSession(s *Source, c *conn, sink feed.Sink, wm *feed.Watermark) *session {
-	return &session{Source: s, c: c, sink: sink, wm: wm, batch: s.opts.Batch, products: map[string]*product{}}
+	return &session{Source: s, c: c, sink: sink, wm: wm, batch: s.opts.Batch, pace: rate.NewLimiter(messagesPerSecond, messagesPerSecond), products: map[string]*product{}}
 }
 
 // run takes what the connection says until it ends.
@@ -96,6 +103,9 @@ func (s *session) run(ctx context.Context) error {
 			}
 			return failed
 		}
+		if err := s.resume(); err != nil {
+			return err
+		}
 		if err := s.flush(); err != nil {
 			return err
 		}
@@ -112,11 +122,14 @@ func (s *session) run(ctx context.Context) error {
 	}
 }
 
-// patience is how long it is until something is due though nothing comes: the end of a hold.
+// patience is how long it is until something is due though nothing comes: the end of a hold or of a pause.
 func (s *session) patience() time.Duration {
 	wait, now := int64(time.Hour), s.opts.now()
 	if at, held := s.wm.HeldUntil(); held {
 		wait = min(wait, at-now)
+	}
+	if s.paused != 0 {
+		wait = min(wait, s.paused-now)
 	}
 	return time.Duration(max(wait, 0))
 }
@@ -144,6 +157,9 @@ func (s *session) block(b *block) error {
 				return s.ctx.Err()
 			}
 		}
+	}
+	if err := s.resume(); err != nil {
+		return err
 	}
 	return s.overdue()
 }

@@ -155,6 +155,31 @@ func testList(t *testing.T, ctx context.Context, s RegistrySubject) {
 	if got := fmt.Sprint(listed(t, ctx, s.Registry)); got != "map[a:4 b.c:2]" {
 		t.Error(got)
 	}
+	// While a key changes it is listed once, as it was at some moment.
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for revision := uint64(0); ; {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			var err error
+			if revision, err = s.Registry.Put(ctx, "busy", revision, []byte("x")); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}()
+	for range 50 {
+		listed(t, ctx, s.Registry)
+	}
+	close(stop)
+	<-stopped
+	if got := listed(t, ctx, s.Registry); got["busy"] != "x" {
+		t.Error(got)
+	}
 }
 
 // testContenders: of those who put after the same revision one succeeds, and no change is lost.

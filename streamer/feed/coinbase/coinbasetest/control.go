@@ -73,6 +73,10 @@ var commands = map[string]func(v *Vendor, a *args) func() error{
 		on := a.text("on") != "false"
 		return quiet(func() { v.Answers(on) })
 	},
+	"pongs": func(v *Vendor, a *args) func() error { // on: true or false
+		on := a.text("on") != "false"
+		return quiet(func() { v.Pongs(on) })
+	},
 	"skip":      counted((*Vendor).Skip), // product, n
 	"duplicate": counted((*Vendor).Duplicate),
 	"disorder":  counted((*Vendor).Disorder),

@@ -16,6 +16,8 @@ type LimitHow string
 const (
 	// Refuse: the newcomer is told so by an error frame, and closed.
 	Refuse LimitHow = "refuse"
+	// RefuseClosing: the newcomer is told so by the close frame alone.
+	RefuseClosing LimitHow = "refuse-closing"
 	// RefuseHandshake: the newcomer gets 429 instead of a WebSocket.
 	RefuseHandshake LimitHow = "refuse-handshake"
 	// Evict: the oldest is told so and closed; the newcomer lives.
@@ -76,6 +78,9 @@ func (v *Vendor) Heartbeats(on bool) { v.with(func() { v.mute = !on }) }
 
 // Answers turns answers to subscriptions on or off.
 func (v *Vendor) Answers(on bool) { v.with(func() { v.deaf = !on }) }
+
+// Pongs turns answers to pings on or off.
+func (v *Vendor) Pongs(on bool) { v.with(func() { v.pongless = !on }) }
 
 // Skip keeps the next n trades of a product from the sockets.
 func (v *Vendor) Skip(product string, n int) error {

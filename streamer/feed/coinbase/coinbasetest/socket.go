@@ -65,14 +65,23 @@ func (v *Vendor) serveSocket(w http.ResponseWriter, r *http.Request) {
 	v.mu.Unlock()
 
 	h := &hijacker{ResponseWriter: w}
-	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	c := &client{v: v, subs: map[string]channel{}, ready: make(chan struct{}, 1)}
+	ws, err := websocket.Accept(h, r, &websocket.AcceptOptions{InsecureSkipVerify: true,
+		OnPingReceived: func(_ context.Context, payload []byte) bool {
+			v.with(func() {
+				if !v.pongless {
+					c.queue(0x8A, payload) // behind what is queued; the library would give up after 5 s
+				}
+			})
+			return false
+		}})
 	if err != nil {
 		return
 	}
 	defer func() { _ = ws.CloseNow() }()
-	c := &client{v: v, ws: ws, conn: h.conn, wire: under(h.conn), subs: map[string]channel{}, ready: make(chan struct{}, 1)}
+	c.ws, c.conn, c.wire = ws, h.conn, under(h.conn)
 	if !v.admit(c) {
-		c.refuse(limitText)
+		c.refuse(limitText, limit.how != RefuseClosing)
 		return
 	}
 	defer v.forget(c)
@@ -119,7 +128,7 @@ func (v *Vendor) admit(c *client) bool {
 			v.clients = slices.Delete(v.clients, 0, 1)
 			v.stats.Evicted++
 			if v.limit.how == Evict {
-				v.done.Go(func() { oldest.refuse(limitText) })
+				v.done.Go(func() { oldest.refuse(limitText, true) })
 			} else {
 				v.done.Go(oldest.abort)
 			}
@@ -150,9 +159,11 @@ func (v *Vendor) unsubscribed(c *client) bool {
 // subscribed reports whether a channel of a product is; the vendor's mutex is held.
 func (c *client) subscribed(product string, ch channel) bool { return c.subs[product]&ch != 0 }
 
-// refuse says why, and closes.
-func (c *client) refuse(text string) {
-	c.send(errorFrame(text, ""))
+// refuse says why, by an error frame first if told so, and closes.
+func (c *client) refuse(text string, frame bool) {
+	if frame {
+		c.send(errorFrame(text, ""))
+	}
 	c.flush()
 	_ = c.ws.Close(websocket.StatusPolicyViolation, text)
 	c.abort()
@@ -167,8 +178,11 @@ func (c *client) abort() {
 	c.wake()
 }
 
-// send queues a frame. A connection that lags too far is cut.
-func (c *client) send(frame []byte) {
+// send queues a text frame.
+func (c *client) send(text []byte) { c.queue(0x81, text) }
+
+// queue queues a frame, by its first byte. A connection that lags too far is cut.
+func (c *client) queue(first byte, frame []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.gone {
@@ -181,7 +195,7 @@ func (c *client) send(frame []byte) {
 		c.wake()
 		return
 	}
-	c.out = appendFrame(c.out, frame)
+	c.out = appendFrame(c.out, first, frame)
 	c.wake()
 }
 
@@ -192,9 +206,9 @@ func (c *client) wake() {
 	}
 }
 
-// appendFrame appends a text frame as a server sends it.
-func appendFrame(dst, text []byte) []byte {
-	dst = append(dst, 0x81)
+// appendFrame appends a frame as a server sends it.
+func appendFrame(dst []byte, first byte, text []byte) []byte {
+	dst = append(dst, first)
 	switch n := len(text); {
 	case n < 126:
 		dst = append(dst, byte(n))
@@ -233,7 +247,9 @@ func (c *client) flush() {
 	out := c.out
 	c.out, c.gone = nil, true
 	c.mu.Unlock()
-	_, _ = c.conn.Write(out)
+	if len(out) > 0 {
+		_, _ = c.conn.Write(out)
+	}
 }
 
 // take takes a message of the client.
@@ -247,6 +263,7 @@ func (c *client) take(text []byte) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.deaf {
+		v.stats.Ignored++
 		return
 	}
 	if err := json.Unmarshal(text, &m); err != nil || m.Type != "subscribe" && m.Type != "unsubscribe" {
@@ -287,14 +304,21 @@ func (c *client) subscribe(failed string, names []string, chosen channel) {
 	v := c.v
 	var known []string
 	for _, name := range names {
-		if v.books[name] == nil {
-			c.send(errorFrame(failed, name+" is not a valid product"))
-			if !v.opts.SubscribeValid {
-				return
-			}
+		if v.books[name] != nil {
+			known = append(known, name)
 			continue
 		}
-		known = append(known, name)
+		switch v.opts.Unknown {
+		case TakeSilently:
+		case TakeRest:
+			c.send(errorFrame(failed, name+" is not a valid product"))
+		case IgnoreVaguely:
+			c.send(errorFrame(failed, " is not a valid product"))
+			return
+		default:
+			c.send(errorFrame(failed, name+" is not a valid product"))
+			return
+		}
 	}
 	if v.subs > 0 && len(c.subs)+len(known) > v.subs {
 		c.send(errorFrame(failed, "subscription limit exceeded"))

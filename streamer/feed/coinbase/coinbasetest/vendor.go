@@ -36,18 +36,32 @@ type Options struct {
 	SubscribeWithin time.Duration
 	// SlowBytes is how much a connection may lag before it is cut: 64 MiB.
 	SlowBytes int
-	// SubscribeValid subscribes to the products of a message that are known though it names
-	// others. (Coinbase ignores such a message.)
-	SubscribeValid bool
+	// Unknown is what happens to a subscription that names a product that is none: IgnoreWhole.
+	Unknown Unknown
 	// RequestsPerSecond and RequestBurst limit REST: 10 and 15; negative: not at all.
 	RequestsPerSecond float64
 	RequestBurst      int
 }
 
+// Unknown is what happens to a subscription that names products that are none.
+type Unknown string
+
+// What happens to it.
+const (
+	// IgnoreWhole: an error names the first of them, and nothing is subscribed to. So does Coinbase.
+	IgnoreWhole Unknown = ""
+	// IgnoreVaguely: an error says that there is one, but not which.
+	IgnoreVaguely Unknown = "vaguely"
+	// TakeRest: an error for each, and the rest is subscribed to.
+	TakeRest Unknown = "rest"
+	// TakeSilently: the rest is subscribed to and nothing is said.
+	TakeSilently Unknown = "silently"
+)
+
 // Stats is what a vendor counts.
 type Stats struct {
 	Open, Accepted, Refused, Evicted, Killed, Cut int // connections; Killed: slow readers
-	Subscribes, Unsubscribes                      int // messages
+	Subscribes, Unsubscribes, Ignored             int // messages
 	Trades, Sent                                  uint64
 	Requests, Throttled, Faulty                   int // of REST
 }
@@ -64,23 +78,24 @@ type Vendor struct {
 	done    sync.WaitGroup
 	killed  atomic.Int64
 
-	mu      sync.Mutex
-	closed  bool
-	books   map[string]*book
-	names   []string // of books, sorted
-	clients []*client
-	dead    []*client // half open
-	stats   Stats
-	skew    time.Duration
-	beat    time.Time // when heartbeats were last sent
-	mute    bool      // no heartbeats
-	deaf    bool      // no answers
-	limit   limit
-	subs    int // products that a connection may subscribe to; 0: any number
-	refuse  refusal
-	rest    RESTFault
-	late    []delayed
-	scratch []byte
+	mu       sync.Mutex
+	closed   bool
+	books    map[string]*book
+	names    []string // of books, sorted
+	clients  []*client
+	dead     []*client // half open
+	stats    Stats
+	skew     time.Duration
+	beat     time.Time // when heartbeats were last sent
+	mute     bool      // no heartbeats
+	deaf     bool      // no answers
+	pongless bool      // no pongs
+	limit    limit
+	subs     int // products that a connection may subscribe to; 0: any number
+	refuse   refusal
+	rest     RESTFault
+	late     []delayed
+	scratch  []byte
 }
 
 // delayed is a frame that is sent later.

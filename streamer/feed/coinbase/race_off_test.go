@@ -1,0 +1,5 @@
+//go:build !race
+
+package coinbase
+
+const scale = 1
