@@ -201,12 +201,12 @@ func (w *world) right(what string, newest int64) {
 		check(i, got[i].Bars)
 	}
 	next := 0
-	err = w.Walk(w.t.Context(), seq, w.asks(), func(i int, bars []market.Bar) error {
+	err = w.Walk(w.t.Context(), seq, w.asks(), func(i int, a ring.Answer) error {
 		if i != next {
 			w.t.Errorf("%s: %d comes, want %d", what, i, next)
 		}
 		next++
-		check(i, bars)
+		check(i, a.Bars)
 		return nil
 	})
 	if err != nil || next != len(w.numbers) {
