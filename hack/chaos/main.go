@@ -37,6 +37,7 @@ func main() {
 	flag.StringVar(&o.Dir, "dir", "", "for stores and logs; empty: a new one that is removed if all is well")
 	flag.StringVar(&o.Binary, "binary", "", "of marketstream; empty: it is built")
 	flag.DurationVar(&o.Settle, "settle", 5*time.Minute, "how long repair is given in the end")
+	flag.DurationVar(&o.Pause, "pause", 5*time.Second, "the longest time between two faults")
 	flag.Parse()
 	if *kinds != "" {
 		o.Kinds = strings.Split(*kinds, ",")

@@ -21,8 +21,10 @@ import (
 )
 
 const (
-	duckGrace  = 300 * time.Millisecond
-	duckFor    = 2 * time.Second
+	duckGrace = 300 * time.Millisecond
+	duckFor   = 2 * time.Second
+	// stopFor is what a server gets that did not end by itself. (Seen once: its JetStream hung for 20 s and more.)
+	stopFor    = 3 * time.Second
 	tlsTimeout = 5 // seconds
 	// routeReports: of so many attempts to reach another node one is said to have failed.
 	routeReports = 60
@@ -74,7 +76,7 @@ func (n *Node) startServer(generation, replicas int, hidden bool) (*nodeServer, 
 	}
 	var err error
 	if s.nc, err = nats.Connect("", nats.InProcessServer(s), nats.Token(n.gate.own), nats.Name(n.o.Name), nats.MaxReconnects(-1),
-		nats.ReconnectWait(reconnectWait), nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(), nats.ErrorHandler(s.complain)); err == nil {
+		nats.Timeout(serverStart), nats.ReconnectWait(reconnectWait), nats.ReconnectBufSize(-1), nats.IgnoreAuthErrorAbort(), nats.ErrorHandler(s.complain)); err == nil {
 		s.js, err = jetstream.New(s.nc)
 	}
 	if err != nil {
@@ -216,7 +218,7 @@ func (s *nodeServer) duck(hurry <-chan struct{}) {
 		s.stop()
 		return
 	}
-	gone := make(chan struct{})
+	gone, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(gone)
 		srv.LameDuckShutdown()
@@ -228,8 +230,18 @@ func (s *nodeServer) duck(hurry <-chan struct{}) {
 	case <-hurry:
 	case <-limit.C:
 	}
-	s.stop()
-	<-gone
+	go func() {
+		s.stop()
+		<-gone
+		close(stopped)
+	}()
+	last := time.NewTimer(stopFor)
+	defer last.Stop()
+	select {
+	case <-stopped:
+	case <-last.C:
+		s.n.o.Log.Error(nil, "the NATS server does not end: the process ends without it, as by a crash; what was acknowledged is on the disk")
+	}
 }
 
 // newToken has the routes say another token.

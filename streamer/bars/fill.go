@@ -10,14 +10,21 @@ import (
 // filling is the gap of a symbol whose trades come now.
 type filling struct {
 	on            bool
-	again         bool // the log has its trades, but for those of open minutes
 	after, before uint64
 	from, to      int64 // ns
 }
 
-// takes reports whether a trade fills the gap.
+// takes reports whether a trade fills the gap: by its id where that is bounded, which is exact, else by
+// its time. (The time of a gap may be that of a heartbeat, a moment beside its trades'.)
 func (g *filling) takes(e *market.Entry) bool {
-	return g.on && e.Time >= g.from && e.Time < g.to && (g.after == 0 || e.ID > g.after) && (g.before == 0 || e.ID < g.before)
+	begun, over := e.Time >= g.from, e.Time >= g.to
+	if g.after != 0 {
+		begun = e.ID > g.after
+	}
+	if g.before != 0 {
+		over = e.ID >= g.before
+	}
+	return g.on && begun && !over
 }
 
 // OpenGaps appends the gaps that could be filled and are not to dst: those that a venue's
@@ -61,7 +68,7 @@ func (f *Fold) Recall(records []market.Record) {
 
 // fill takes a hole of state filling: trades that fill it follow.
 func (f *Fold) fill(s *symbol, e *market.Entry) {
-	s.filling = filling{on: true, again: e.Reason == market.GapReread, after: e.AfterID(), before: e.BeforeID(), from: e.Time, to: e.Until}
+	s.filling = filling{on: true, after: e.AfterID(), before: e.BeforeID(), from: e.Time, to: e.Until}
 }
 
 // filled takes the end of it: the gap, or its beginning, is known now, or never will be.
@@ -127,7 +134,6 @@ func (f *Fold) whole(s *symbol, i int32, from, to int64) {
 
 // fillTrade takes a trade that fills a gap into a closed minute, however old it is.
 func (f *Fold) fillTrade(s *symbol, i int32, e *market.Entry) {
-	f.again = f.again || s.filling.again
 	f.late(s, i, e, math.MinInt64)
 }
 

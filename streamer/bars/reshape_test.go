@@ -159,3 +159,31 @@ func TestJoiningTimeframe(t *testing.T) {
 		t.Errorf("partial:\n%s\nof\n%s", partial, lines(got))
 	}
 }
+
+// TestFillByID: what fills a gap is known by its id: the gap's times may be those of heartbeats.
+func TestFillByID(t *testing.T) {
+	cfg := graceConfig(t, 0)
+	cfg.GaplessIDs = true
+	hole := func(state market.GapState) market.Entry {
+		return market.Entry{Kind: market.Hole, State: state, Symbol: 0, Time: (base + 5000) * nsPerMs, Until: (base + 6000) * nsPerMs,
+			Reason: market.GapDisconnect, Order: 2, ID: 4}
+	}
+	entries := []market.Entry{said(0, 2, base+1000, 100), hole(market.GapOpen), said(0, 4, base+6000, 100), marked(base+minuteMs, 4),
+		hole(market.GapFilling), said(0, 3, base+4900, 101), hole(market.GapRepaired), marked(base+2*minuteMs, 4)}
+	for i := range entries {
+		entries[i].Offset = 0 // a vendor has none
+	}
+	var last market.Record
+	frames := run(New(cfg), entries[:4])
+	for i := range frames {
+		frames[i].AppliedIDs, frames[i].OpenIDs = []LastTrade{{ID: 4}}, []LastTrade{{ID: 4}}
+	}
+	for _, c := range run(restoredFrom(cfg, frames...), entries[4:]) {
+		for _, r := range c.Records {
+			last = r
+		}
+	}
+	if last.N != 3 || last.Flags != 0 || last.Rev != 1 {
+		t.Errorf("%+v, want a whole minute of 3 trades, a revision", last)
+	}
+}

@@ -58,6 +58,23 @@ func (f *Fold) Restore(c *Close) {
 	f.restoreIDs(c.AppliedIDs, c.OpenIDs)
 }
 
+// LogEnd is the latest end of a bar in the frames that were restored, in ms; the least number there is if there were none.
+func (f *Fold) LogEnd() int64 { return f.logEnd }
+
+// Lost says, after the last frame was restored, that what the open minutes were made of cannot be read again:
+// they are gaps, and what comes next comes after at.
+func (f *Fold) Lost(gaps []market.Gap, at market.Position) {
+	f.again = false
+	for _, g := range gaps {
+		if i := f.lookupNumber(g.Symbol); i >= 0 {
+			f.record(i, g)
+			f.sawID(&f.symbols[i], g.BeforeID-1, g.ToMs*nsPerMs)
+			f.stats.Holes++
+		}
+	}
+	f.before = at
+}
+
 func (f *Fold) lookupNumber(number uint32) int32 {
 	if int(number) >= len(f.index) {
 		return -1

@@ -377,7 +377,7 @@ func (e *Engine) follow(ctx context.Context) {
 		e.metrics.LogRewound.Inc()
 		e.log.Info("BARS has lost its end: streams begin again from what is left", "reason", err.Error())
 	})
-	if err != nil && ctx.Err() == nil {
+	if ctx.Err() == nil {
 		e.fail(err)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/marketstream/marketstream/streamer/market"
 	"github.com/marketstream/marketstream/streamer/metrics"
 	"github.com/marketstream/marketstream/streamer/ring"
+	"github.com/marketstream/marketstream/streamer/shard"
 	"github.com/marketstream/marketstream/streamer/stream"
 )
 
@@ -40,6 +41,7 @@ func TestLoadIsPatient(t *testing.T) {
 	reader := &logs.Reader{Log: log, Symbols: symbols}
 	rings := ring.NewSet(100)
 	v := &view{reader: reader, symbols: symbols, rings: rings, epoch: "e1", log: logr.Discard(), changed: make(chan struct{})}
+	v.shard = shard.New(shard.Options{Rings: rings, Symbols: symbols, Frames: reader, Metrics: shardMetrics{metrics.New("test")}, Log: logr.Discard()})
 	v.history = history.New(history.Options{Rings: rings, Frames: reader, Position: v.Position})
 	v.hub = stream.NewHub(stream.Options{Log: logr.Discard(), Metrics: streamMetrics{metrics.New("test")}, Symbols: symbols, Frames: reader, Epoch: "e1"})
 	defer v.hub.Close()

@@ -20,8 +20,9 @@ type continuity struct {
 type newest struct {
 	id     uint64 // 0: none known
 	timeNs int64
-	// seen is an id that the venue named and that has not come; it is missing once the venue names one again.
-	seen uint64
+	// seen is an id that the venue named, at seenNs, and that has not come; it is missing once the venue names one again.
+	seen   uint64
+	seenNs int64
 	// filling: trades between these ids come that fill a hole.
 	filling       bool
 	after, before uint64
@@ -91,12 +92,12 @@ func (c *continuity) seen(dst []market.Entry, e *market.Entry, n *newest) []mark
 		return dst
 	}
 	if n.seen > n.id {
-		dst = c.missing(dst, e.Symbol, n, n.seen+1, e.Time)
-		n.id, n.timeNs = n.seen, max(n.timeNs, e.Time)
+		dst = c.missing(dst, e.Symbol, n, n.seen+1, n.seenNs) // what came after it is not before that
+		n.id, n.timeNs = n.seen, max(n.timeNs, n.seenNs)
 	}
 	n.seen = 0
 	if e.ID > n.id {
-		n.seen = e.ID
+		n.seen, n.seenNs = e.ID, e.Time
 	}
 	return dst
 }

@@ -44,23 +44,29 @@ func storedBatches(ctx context.Context, ticks logs.Ticks, partition int) (out []
 // writer before would have done. Where batches are missing, what was in them is a hole; of
 // gapless ids, the ids themselves say so.
 func (w *Writer) replayTicks(ctx context.Context) error {
+	batches, err := storedBatches(ctx, w.env.Ticks, w.Partition)
+	if err != nil {
+		return fmt.Errorf("reading TICKS: %w", err)
+	}
+	begin := w.base.Open
 	if w.ids != nil {
-		ids, err := readIDs(w.base.Open.Source.Opaque, w.env.Symbols)
+		if !kept(batches, w.base.Open.Tick, w.base.Applied.Tick) {
+			begin = w.base.Applied
+			if err := w.lostTicks(); err != nil {
+				return err
+			}
+		}
+		ids, err := readIDs(begin.Source.Opaque, w.env.Symbols)
 		if err != nil {
 			return err
 		}
 		w.ids.seed(ids)
 	}
-	batches, err := storedBatches(ctx, w.env.Ticks, w.Partition)
-	if err != nil {
-		return fmt.Errorf("reading TICKS: %w", err)
-	}
-	open := w.base.Open.Tick
-	last := market.TickPosition{Token: open.Token, Batch: open.Batch}
+	last := market.TickPosition{Token: begin.Tick.Token, Batch: begin.Tick.Batch}
 	var b logs.Batch
 	for _, s := range batches {
 		at := market.TickPosition{Token: s.token, Batch: s.number}
-		if at.Compare(market.TickPosition{Token: open.Token, Batch: open.Batch}) < 0 {
+		if at.Compare(market.TickPosition{Token: begin.Tick.Token, Batch: begin.Tick.Batch}) < 0 {
 			continue
 		}
 		if err := logs.DecodeBatch(s.data, &b); err != nil {
@@ -69,7 +75,7 @@ func (w *Writer) replayTicks(ctx context.Context) error {
 		logs.RemapBatch(&b, w.env.Symbols)
 		first := 0
 		if at == last { // the batch of the checkpoint: its rest
-			first = min(int(open.Index), len(b.Entries))
+			first = min(int(begin.Tick.Index), len(b.Entries))
 		} else if !follows(&b, last) && w.ids == nil && len(b.Entries) > 0 {
 			w.hole(b.Entries[0].Time)
 		}
@@ -82,31 +88,48 @@ func (w *Writer) replayTicks(ctx context.Context) error {
 		}
 	}
 	w.follows = last
-	return w.lostTicks()
+	return nil
 }
 
-// lostTicks makes holes of what the checkpoint applied and TICKS has no more: of open
-// minutes alone, for closed ones have it.
-func (w *Writer) lostTicks() error {
-	if w.ids == nil {
-		return nil
+// kept reports whether every batch is there from where the open minutes begin to what was
+// applied; where both are one place there is nothing to keep.
+func kept(batches []stored, open, applied market.TickPosition) bool {
+	if open == applied {
+		return true
 	}
+	at := func(p market.TickPosition) int {
+		return slices.IndexFunc(batches, func(s stored) bool { return s.token == p.Token && s.number == p.Batch })
+	}
+	from, to := at(open), at(applied)
+	if from < 0 || to < 0 {
+		return false
+	}
+	for i := from + 1; i <= to; i++ {
+		a, b := &batches[i-1], &batches[i]
+		if a.token == b.token && b.number != a.number+1 || a.token != b.token && b.number != 1 {
+			return false
+		}
+	}
+	return true
+}
+
+// lostTicks makes gaps of the open minutes, as far as they were applied: TICKS has no more what they were
+// made of. They begin with the minutes and not with an id, for what filled a gap in them stood
+// in TICKS after trades with higher ids.
+func (w *Writer) lostTicks() error {
 	applied, err := readIDs(w.base.Applied.Source.Opaque, w.env.Symbols)
 	if err != nil {
 		return err
 	}
-	from := market.FloorDiv(w.base.Watermark-w.fold.Config().CloseGraceMs, 60_000) * 60_000
+	from := max(market.FloorDiv(w.base.Watermark-w.fold.Config().CloseGraceMs, 60_000)*60_000, w.fold.LogEnd())
+	var gaps []market.Gap
 	for _, x := range applied {
-		n := w.ids.of(x.Symbol)
-		if n == nil || n.id >= x.ID {
-			continue
+		if w.ids.of(x.Symbol) != nil && x.TimeMs >= from {
+			gaps = append(gaps, market.Gap{Symbol: x.Symbol, FromMs: from, ToMs: x.TimeMs + 1, BeforeID: x.ID + 1, Reason: market.GapReread})
 		}
-		if x.TimeMs >= from {
-			w.fold.Entry(&market.Entry{Kind: market.Hole, Symbol: x.Symbol, Time: from * 1e6, Until: x.TimeMs*1e6 + 1e6,
-				Order: n.id, ID: x.ID + 1, Reason: market.GapReread}, w.at)
-		}
-		n.id, n.timeNs = x.ID, max(n.timeNs, x.TimeMs*1e6)
 	}
+	// What comes next is behind the marker that is published first.
+	w.fold.Lost(gaps, market.Position{Tick: market.TickPosition{Token: w.Token, Batch: w.number + 1}, Source: w.at.Source})
 	return nil
 }
 

@@ -76,6 +76,7 @@ type History struct {
 	hasID    bool
 	lastID   string // the newest id, those of quiet clients counted
 	from     string // the id from which on Events has everything; "": not known
+	void     string // the id that a reset made void, until another comes
 	events   []Event
 	state    map[Key]*Bar // as a client keeps them
 	revs     map[Key]int  // highest revision that came with an id
@@ -102,7 +103,7 @@ func (h *History) take(e *eventsource.Event, pod string) (wrong string) {
 			h.wrong = append(h.wrong, wrong)
 		}
 	}()
-	if h.from == "" && len(h.events) == 0 && e.ID != "" && !e.HasID {
+	if h.from == "" && len(h.events) == 0 && e.ID != "" && e.ID != h.void && !e.HasID {
 		h.from = e.ID // the bare id behind a seed
 	}
 	switch e.Type {
@@ -119,7 +120,7 @@ func (h *History) take(e *eventsource.Event, pod string) (wrong string) {
 		h.epoch = x.EpochID
 	case "reset":
 		h.resets = append(h.resets, Event{At: now, ID: e.ID, Type: e.Type, Data: e.Data, Pod: pod})
-		h.from, h.hasID, h.events = "", false, nil
+		h.from, h.void, h.hasID, h.events = "", e.ID, false, nil
 		clear(h.state)
 		clear(h.revs)
 		return ""

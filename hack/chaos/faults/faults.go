@@ -17,6 +17,8 @@ import (
 // Env is what faults are done to. One fault is done at a time.
 type Env struct {
 	*system.System
+	// Pause is the longest time between two faults.
+	Pause time.Duration
 	// Absences are when what comes and goes was not carried; see Done.
 	Absences []oracle.Absence
 	gone     map[oracle.Absence]time.Time // by what it is, since when
@@ -95,7 +97,7 @@ func (e *Env) Do(ctx context.Context, seed uint64, i int, k Kind) {
 	}
 	e.Timeline.Say("fault", "%d: %s", i+1, k.Name)
 	k.do(ctx, e, r)
-	e.Sleep(ctx, between(r, 300*time.Millisecond, 5*time.Second))
+	e.Sleep(ctx, between(r, e.Pause/20, e.Pause))
 }
 
 // untilMinute is how long it is to a whole minute and a little, if that is soon; else nothing.

@@ -121,10 +121,18 @@ func (p *Process) Stop(within time.Duration) (polite bool) {
 	case <-p.ended:
 		return true
 	case <-time.After(within):
-		p.Kill()
-		return false
 	}
+	p.Signal(syscall.SIGQUIT) // its log gets what every goroutine waits for
+	select {
+	case <-p.ended:
+	case <-time.After(dumpWithin):
+		p.Kill()
+	}
+	return false
 }
+
+// dumpWithin is how long a process is given to say what it waits for.
+const dumpWithin = 3 * time.Second
 
 // Resident reads how much memory it has now, and keeps the peak.
 func (p *Process) Resident() int64 {

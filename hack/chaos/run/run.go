@@ -30,6 +30,7 @@ type Options struct {
 	KeepGoing                  bool
 	Dir, Binary                string
 	Settle                     time.Duration
+	Pause                      time.Duration // between two faults, at most
 	Out                        io.Writer
 }
 
@@ -60,6 +61,7 @@ type Result struct {
 	Faults, Visits int
 	Took           time.Duration
 	Dir            string
+	Seed           uint64
 }
 
 // Good reports whether nothing was wrong.
@@ -97,7 +99,7 @@ func Run(ctx context.Context, o Options) (res *Result, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w (SEED=%d, logs in %s)", err, o.Seed, o.Dir)
 	}
-	res.Took, res.Dir = time.Since(began), o.Dir
+	res.Took, res.Dir, res.Seed = time.Since(began), o.Dir, o.Seed
 	r.report(res)
 	if made && res.Good() {
 		err = os.RemoveAll(o.Dir)
@@ -188,7 +190,7 @@ func (r *run) start(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)
 	}
-	r.env = &faults.Env{System: r.sys}
+	r.env = &faults.Env{System: r.sys, Pause: r.Pause}
 	r.env.Absent(o.TimeframesFickle, time.Time{})
 	return nil
 }

@@ -1,6 +1,8 @@
 // Package system is a whole MarketStream on one machine, out of real processes: nodes of a backbone,
 // streamers, the scripted vendor, and between any two parts a link that can be broken. It starts
 // and stops them by their ids and looks at them all the time.
+//
+// (Nodes tell each other their own addresses, so a link between two that is cut may be gone around.)
 package system
 
 import (

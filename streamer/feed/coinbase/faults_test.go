@@ -301,8 +301,7 @@ func TestNoPongs(t *testing.T) {
 func TestSkew(t *testing.T) {
 	for _, skew := range []time.Duration{time.Hour, -time.Hour} {
 		t.Run(skew.String(), func(t *testing.T) {
-			v := vendor(t, coinbasetest.Options{Products: []coinbasetest.Product{{Name: "BTC-USD", PerSecond: 100}}})
-			v.Skew(skew)
+			v := vendor(t, coinbasetest.Options{Products: []coinbasetest.Product{{Name: "BTC-USD", PerSecond: 100}}, Skew: skew})
 			s := source(t, v, nil)
 			k := run(t, s, "BTC-USD")
 			k.until(t, "a watermark", func() bool { return k.mark() > 0 })
@@ -409,8 +408,8 @@ func TestHeldIsNotSilent(t *testing.T) {
 
 // TestKilledForSlowness: a vendor that does not wait for a slow reader; what is missing can be had.
 func TestKilledForSlowness(t *testing.T) {
-	const trades = 40_000 / scale
-	v := vendor(t, coinbasetest.Options{SlowBytes: 1 << 20 / scale})
+	const trades = 40_000 // 13 MB: more than what the kernel holds for both sides
+	v := vendor(t, coinbasetest.Options{SlowBytes: 1 << 20})
 	s := source(t, v, func(o *Options) { o.QueueBytes = 64 << 10 })
 	k := run(t, s, "BTC-USD")
 	covered(t, s, "BTC-USD")

@@ -57,14 +57,19 @@ func (s *sink) Flush() error {
 
 func (s *sink) Status(st feed.Status) { s.change(func() { s.statuses = append(s.statuses, st) }) }
 
-// hold makes Put wait until the returned function is called.
+// hold makes Put wait until release.
 func (s *sink) hold() (release func()) {
-	gate := make(chan struct{})
-	s.change(func() { s.gate = gate })
-	return func() {
-		s.change(func() { s.gate = nil })
-		close(gate)
-	}
+	s.change(func() { s.gate = make(chan struct{}) })
+	return s.release
+}
+
+func (s *sink) release() {
+	s.change(func() {
+		if s.gate != nil {
+			close(s.gate)
+		}
+		s.gate = nil
+	})
 }
 
 // until waits for a condition of what the sink has, which stands still while it is asked. Only
@@ -227,6 +232,7 @@ func run(t testing.TB, s *Source, names ...string) *sink {
 	go func() { done <- s.Run(ctx, market.SourcePosition{}, 0, k) }()
 	t.Cleanup(func() {
 		cancel()
+		k.release()
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Errorf("Run ended with %v", err)
 		}

@@ -26,6 +26,8 @@ type Options struct {
 	Address, RESTAddress string // 127.0.0.1:0
 	TLS                  bool
 
+	// Skew is how far the exchange's clock is ahead at the start.
+	Skew time.Duration
 	// Now is the wall clock: time.Now.
 	Now func() time.Time
 	// Tick is how often what is due is done: 5 ms; negative: only by Step.
@@ -122,7 +124,7 @@ func Start(opts Options) (*Vendor, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	v := &Vendor{opts: opts, books: map[string]*book{}, stop: make(chan struct{}), limiter: rate.NewLimiter(rate.Inf, 0)}
+	v := &Vendor{opts: opts, skew: opts.Skew, books: map[string]*book{}, stop: make(chan struct{}), limiter: rate.NewLimiter(rate.Inf, 0)}
 	if opts.RequestsPerSecond > 0 {
 		v.limiter = rate.NewLimiter(rate.Limit(opts.RequestsPerSecond), opts.RequestBurst)
 	}
