@@ -222,3 +222,36 @@ func TestPeerHangs(t *testing.T) {
 	}
 	s.spread(2, 20)
 }
+
+// TestMemoryFalls: with more pods each has less of the rings, in bytes.
+func TestMemoryFalls(t *testing.T) {
+	const symbols, rings = 300, 900
+	doc, _ := inventedDoc(symbols, 240, "1m, 2m, 3m")
+	s := startSystem(t, doc)
+	first := 0
+	for n := 1; n <= 4; n++ {
+		s.pod(fmt.Sprint("pod-", n))
+		s.spread(n, rings)
+		if n == 1 {
+			s.caughtUp()
+		} else if n == 3 {
+			continue
+		}
+		most, sum := 0, 0
+		eventually(t, "bytes are counted", func() bool { // once a second
+			most, sum = 0, 0
+			for _, p := range s.pods {
+				b := p.report().Rings.Bytes
+				most, sum = max(most, b), sum+b
+			}
+			return first == 0 || sum < first*3/2
+		})
+		if n == 1 {
+			first = sum
+		}
+		t.Logf("%d pods: %d bytes at most in one, %.2f of those of one alone; %d in all", n, most, float64(most)/float64(first), sum)
+		if most > first*3/2/n || sum < first*9/10 {
+			t.Errorf("%d pods: %d bytes in one, %d in all, %d alone", n, most, sum, first)
+		}
+	}
+}

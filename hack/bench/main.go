@@ -24,9 +24,12 @@ func main() {
 		clients(os.Args[2:])
 		return
 	}
-	if len(os.Args) > 1 && (os.Args[1] == "streams" || os.Args[1] == "history") {
+	if len(os.Args) > 1 && (os.Args[1] == "streams" || os.Args[1] == "history" || os.Args[1] == "rings") {
 		step := historyFromRing
-		if os.Args[1] == "streams" {
+		switch os.Args[1] {
+		case "rings":
+			step = ringsSpread
+		case "streams":
 			step = func() error {
 				n, err := strconv.Atoi(os.Args[2])
 				return errors.Join(err, streams(n))
@@ -54,6 +57,7 @@ func main() {
 		},
 		func() error { return apart("streams", fmt.Sprint(*n)) },
 		func() error { return apart("history") },
+		func() error { return apart("rings") },
 	} {
 		if err := step(); err != nil {
 			fmt.Fprintln(os.Stderr, "bench:", err)

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"slices"
 	"strconv"
 
 	"github.com/marketstream/marketstream/streamer/history"
@@ -43,52 +42,31 @@ func (m historyMetrics) VendorEmpty(symbol, timeframe string) {
 // seeds are the bars that streams begin with: all that rings and log have of them. The vendor is
 // not asked: a stream waits for nobody outside.
 type seeds struct {
-	rings interface {
-		WaitApplied(ctx context.Context, seq uint64) error
-	}
 	history *history.Service
 	symbols *market.SymbolTable
 }
 
 // Bars implements [stream.Seeds].
 func (s seeds) Bars(ctx context.Context, seq uint64, q stream.SeedQuery, fn func(uint32, []market.Bar) error) error {
-	if err := s.rings.WaitApplied(ctx, seq); err != nil {
-		return err
-	}
-	var requests []history.Request
-	for some := range slices.Chunk(q.Symbols, history.Together) {
-		requests = requests[:0]
-		for _, symbol := range some {
-			for _, tf := range q.Timeframes {
-				r := history.Request{Symbol: history.Symbol{Number: symbol, Name: s.symbols.Name(symbol)}, Timeframe: tf,
-					HereOnly: true, Newest: true, Seq: seq}
-				// One more than are wanted tells whether there are more.
-				r.Query = ring.Query{Limit: q.Limit + 1, AfterSeq: q.AfterSeq, HasAfter: q.HasAfter}
-				if !q.HasAfter {
-					r.Limit = q.Limit
-				}
-				requests = append(requests, r)
+	requests := make([]history.Request, 0, len(q.Symbols)*len(q.Timeframes))
+	for _, symbol := range q.Symbols {
+		for _, tf := range q.Timeframes {
+			r := history.Request{Symbol: history.Symbol{Number: symbol, Name: s.symbols.Name(symbol)}, Timeframe: tf,
+				HereOnly: true, Newest: true, Seq: seq}
+			// One more than are wanted tells whether there are more.
+			r.Query = ring.Query{Limit: q.Limit + 1, AfterSeq: q.AfterSeq, HasAfter: q.HasAfter}
+			if !q.HasAfter {
+				r.Limit = q.Limit
 			}
-		}
-		if len(requests) > 1 {
-			if err := s.history.Prepare(ctx, requests); err != nil {
-				return err
-			}
-		}
-		for _, r := range requests {
-			bars, err := s.history.Bars(ctx, r)
-			if err != nil {
-				return err
-			}
-			if len(bars) > q.Limit {
-				return stream.ErrTooMany
-			}
-			if err := fn(r.Symbol.Number, bars); err != nil {
-				return err
-			}
+			requests = append(requests, r)
 		}
 	}
-	return nil
+	return s.history.All(ctx, requests, func(i int, bars []market.Bar) error {
+		if len(bars) > q.Limit {
+			return stream.ErrTooMany
+		}
+		return fn(requests[i].Symbol.Number, bars)
+	})
 }
 
 // shardMetrics are the shard's metrics.

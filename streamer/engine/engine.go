@@ -339,7 +339,7 @@ func (e *Engine) assemble(set *settings, owner *logs.Owner) error {
 	e.view.history = e.history
 	e.hub = stream.NewHub(stream.Options{
 		Log: e.log.WithName("stream"), Metrics: streamMetrics{e.metrics}, Symbols: e.symbols,
-		Frames: reader, Seeds: seeds{e.shard, e.history, e.symbols}, Epoch: owner.Epoch, EpochStartMs: owner.EpochStartMs,
+		Frames: reader, Seeds: seeds{e.history, e.symbols}, Epoch: owner.Epoch, EpochStartMs: owner.EpochStartMs,
 		Demanded: e.listener.poke,
 	})
 	e.view.hub = e.hub

@@ -75,7 +75,7 @@ func TestRewoundAndRefilled(t *testing.T) {
 	v.shard = shard.New(shard.Options{Rings: rings, Symbols: symbols, Frames: reader, Metrics: shardMetrics{metrics.New("test")}, Log: logr.Discard()})
 	v.history = history.New(history.Options{Rings: rings, Frames: reader, Position: v.Position})
 	v.hub = stream.NewHub(stream.Options{Log: logr.Discard(), Metrics: streamMetrics{metrics.New("test")}, Symbols: symbols, Frames: reader,
-		Seeds: seeds{rings, v.history, symbols}, Epoch: "e1"})
+		Seeds: seeds{v.history, symbols}, Epoch: "e1"})
 	defer v.hub.Close()
 	spy := symbols.Intern("SPY")
 	v.shard.Carry([]uint32{spy}, []market.Timeframe{market.M1})

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/marketstream/marketstream/streamer/logs"
 	"github.com/marketstream/marketstream/streamer/market"
 	"github.com/marketstream/marketstream/streamer/ring"
@@ -42,37 +40,6 @@ func (s *Service) addLogged(ctx context.Context, r *Request, res *result, own ri
 	}
 	res.add(s.selected(l.records, *r, before, unknown), "log", r)
 	return r.HasAfter && len(l.records) > 0 && market.Seq(l.records[0].StartMs) <= r.AfterSeq, nil
-}
-
-// Prepare reads what BARS has for several requests at once, so that asking for one after the
-// other finds it here: at most [Together] of them.
-func (s *Service) Prepare(ctx context.Context, requests []Request) error {
-	asks := make([]ring.Ask, len(requests))
-	seq := s.opts.Position().Seq
-	for i := range requests {
-		r := &requests[i]
-		asks[i] = ring.Ask{Symbol: r.Symbol.Number, Timeframe: r.Timeframe, Query: ring.Query{Limit: 1}}
-		seq = max(seq, r.Seq)
-	}
-	rings, err := s.opts.Rings.Answer(ctx, seq, asks)
-	if err != nil {
-		return fmt.Errorf("reading rings: %w", err)
-	}
-	var work errgroup.Group
-	reading := make(map[uint32]bool)
-	for i := range requests {
-		r, info := requests[i], rings[i].Info
-		r.Oldest = r.HasAfter && !r.Newest
-		if reading[r.Symbol.Number] || !r.wantsOlder(info.Len, info) || !s.hasOlder(&r, info) {
-			continue
-		}
-		reading[r.Symbol.Number] = true
-		work.Go(func() error {
-			_, err := s.read(ctx, r.Symbol.Number, seq)
-			return err
-		})
-	}
-	return work.Wait()
 }
 
 // hasOlder reports whether BARS may have bars that are older than the ring's: some were evicted, or

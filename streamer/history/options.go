@@ -33,6 +33,9 @@ type Rings interface {
 	// Answer answers asks, in their order, once everything up to seq of BARS is in the rings that
 	// they are about.
 	Answer(ctx context.Context, seq uint64, asks []ring.Ask) ([]ring.Answer, error)
+	// Walk calls fn with what Answer gives for each ask, in their order, without holding it all.
+	// Bars are fn's until it returns. It ends with fn's first error.
+	Walk(ctx context.Context, seq uint64, asks []ring.Ask, fn func(i int, a ring.Answer) error) error
 	// WaitApplied waits until everything up to seq of BARS is applied in this process.
 	WaitApplied(ctx context.Context, seq uint64) error
 }

@@ -83,7 +83,11 @@ func (s *Service) collect(ctx context.Context, r Request) (result, error) {
 	if err != nil {
 		return result{}, fmt.Errorf("reading the ring of %s: %w", r.Symbol.Name, err)
 	}
-	own := answers[0]
+	return s.complete(ctx, r, answers[0])
+}
+
+// complete puts what log and vendor have before what the ring has.
+func (s *Service) complete(ctx context.Context, r Request, own ring.Answer) (result, error) {
 	res := result{bars: own.Bars, from: "ring", version: own.Version}
 	if r.Unless != 0 && r.Unless == own.Version || !r.wantsOlder(len(res.bars), own.Info) {
 		return res, nil

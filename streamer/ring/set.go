@@ -179,6 +179,23 @@ func (s *Set) Answer(ctx context.Context, seq uint64, asks []Ask) ([]Answer, err
 	return out, nil
 }
 
+// Walk calls fn with the answer to each ask, in their order, once everything up to seq of BARS is
+// applied. Bars are fn's until it returns. It ends with fn's first error.
+func (s *Set) Walk(ctx context.Context, seq uint64, asks []Ask, fn func(i int, a Answer) error) error {
+	if err := s.WaitApplied(ctx, seq); err != nil {
+		return err
+	}
+	var a Answer
+	for i := range asks {
+		x := &asks[i]
+		a.Bars, a.Info = s.Read(x.Symbol, x.Timeframe, x.Query, a.Bars[:0])
+		if err := fn(i, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Reset empties every ring and ends every Load.
 func (s *Set) Reset() {
 	s.mu.Lock()

@@ -84,61 +84,77 @@ func (s *Shard) carries(symbol uint32, tf market.Timeframe) bool {
 	return false
 }
 
-// Walk calls fn with the bars of each ask, in their order, as Answer gives them, without
-// holding them all. bars is fn's until it returns. It ends with fn's first error.
-func (s *Shard) Walk(ctx context.Context, seq uint64, asks []ring.Ask, fn func(i int, bars []market.Bar) error) error {
+// Walk calls fn with what Answer gives for each ask, in their order, without holding it all.
+// Bars are fn's until it returns. It ends with fn's first error.
+func (s *Shard) Walk(ctx context.Context, seq uint64, asks []ring.Ask, fn func(i int, a ring.Answer) error) error {
 	if err := s.opts.Rings.WaitApplied(ctx, seq); err != nil {
 		return err
 	}
-	var bars []market.Bar
-	capacity := s.opts.Rings.Capacity()
+	var answer ring.Answer
 	for from := 0; from < len(asks); {
-		to, most := from, 0
-		var wants []want
-		at := make(map[int]int)
-		for ; to < len(asks) && most < windowBars; to++ {
-			a := &asks[to]
-			if s.opts.Rings.Has(a.Symbol, a.Timeframe) || !s.carries(a.Symbol, a.Timeframe) {
-				continue
-			}
-			at[to] = len(wants)
-			wants = append(wants, wanted(a))
-			if n := a.Limit; n > 0 {
-				most += min(n, capacity)
-			} else {
-				most += capacity
-			}
-		}
-		found, err := s.find(ctx, seq, wants)
+		to, wants, at := s.window(asks, from)
+		all, err := s.find(ctx, seq, wants)
 		if err != nil {
 			return fmt.Errorf("rings of other pods: %w", err)
 		}
-		for i := from; i < to; i++ {
-			k, ok := at[i]
-			if bars, err = s.one(ctx, seq, &asks[i], found, k, ok, bars[:0]); err != nil {
+		for ; from < to; from++ {
+			var f *found
+			if k, ok := at[from]; ok {
+				f = all[k]
+			}
+			if err := s.one(ctx, seq, &asks[from], f, &answer); err != nil {
 				return err
 			}
-			if err := fn(i, bars); err != nil {
+			if err := fn(from, answer); err != nil {
 				return err
 			}
 		}
-		from = to
 	}
 	return nil
 }
 
-// one reads one ask: found[k] if it was looked for, else here; a ring that has just left is looked for after all.
-func (s *Shard) one(ctx context.Context, seq uint64, a *ring.Ask, all []*found, k int, ok bool, dst []market.Bar) ([]market.Bar, error) {
-	if ok {
-		return all[k].decode(dst, a.Timeframe)
+// window returns where the asks end that are looked for together from one on, and those of
+// them that are not here, with their places.
+func (s *Shard) window(asks []ring.Ask, from int) (to int, wants []want, at map[int]int) {
+	capacity := s.opts.Rings.Capacity()
+	at = make(map[int]int)
+	for bars := 0; from < len(asks) && bars < windowBars; from++ {
+		a := &asks[from]
+		if s.opts.Rings.Has(a.Symbol, a.Timeframe) || !s.carries(a.Symbol, a.Timeframe) {
+			continue
+		}
+		at[from] = len(wants)
+		wants = append(wants, wanted(a))
+		if n := a.Limit; n > 0 {
+			bars += min(n, capacity)
+		} else {
+			bars += capacity
+		}
 	}
-	bars, info := s.opts.Rings.Read(a.Symbol, a.Timeframe, a.Query, dst)
-	if !info.Missing || !s.carries(a.Symbol, a.Timeframe) {
-		return bars, nil
+	return from, wants, at
+}
+
+// one makes the answer to one ask, in the room of into: of f if it was found elsewhere, else from here; a
+// ring that has just left is looked for after all.
+func (s *Shard) one(ctx context.Context, seq uint64, a *ring.Ask, f *found, into *ring.Answer) (err error) {
+	if f == nil {
+		into.Bars, into.Info = s.opts.Rings.Read(a.Symbol, a.Timeframe, a.Query, into.Bars[:0])
+		if !into.Missing {
+			return nil
+		}
+		if !s.carries(a.Symbol, a.Timeframe) {
+			into.Info = ring.Info{}
+			return nil
+		}
+		all, err := s.find(ctx, seq, []want{wanted(a)})
+		if err != nil {
+			return fmt.Errorf("rings of other pods: %w", err)
+		}
+		f = all[0]
 	}
-	f, err := s.find(ctx, seq, []want{wanted(a)})
-	if err != nil {
-		return nil, fmt.Errorf("rings of other pods: %w", err)
+	into.Info = f.Info
+	if into.Bars = into.Bars[:0]; a.Unless == 0 || a.Unless != f.Version {
+		into.Bars, err = f.decode(into.Bars, a.Timeframe)
 	}
-	return f[0].decode(dst, a.Timeframe)
+	return err
 }

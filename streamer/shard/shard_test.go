@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -202,12 +201,12 @@ func (w *world) right(what string, newest int64) {
 		check(i, got[i].Bars)
 	}
 	next := 0
-	err = w.Walk(w.t.Context(), seq, w.asks(), func(i int, bars []market.Bar) error {
+	err = w.Walk(w.t.Context(), seq, w.asks(), func(i int, a ring.Answer) error {
 		if i != next {
 			w.t.Errorf("%s: %d comes, want %d", what, i, next)
 		}
 		next++
-		check(i, bars)
+		check(i, a.Bars)
 		return nil
 	})
 	if err != nil || next != len(w.numbers) {
@@ -272,24 +271,38 @@ func TestCoalesced(t *testing.T) {
 		_, err := w.Answer(ctx, 6, w.asks())
 		gaveUp <- err
 	})
+	until(t, "the first is under way", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.asked["b"] == 1
+	})
 	for range 10 {
 		all.Go(func() { w.right("with others", 5) })
 	}
 	lacks := 20 - w.rings.Len()
-	for deadline := time.Now().Add(guard); w.n("joined") < 10*lacks; {
-		if time.Now().After(deadline) {
-			t.Fatalf("%v", w.counts)
-		}
-		runtime.Gosched()
-	}
+	until(t, "all have joined", func() bool { return w.n("joined") == 10*lacks })
 	cancel()
 	if err := <-gaveUp; !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 	close(w.hang)
 	all.Wait()
-	if w.asked["b"] != 1 {
-		t.Errorf("%d requests", w.asked["b"])
+	if w.asked["b"] != 1 || w.n("log")+w.n("failed") > 0 {
+		t.Errorf("%d requests, %v", w.asked["b"], w.counts)
+	}
+}
+
+// until polls until cond holds.
+func until(t *testing.T, what string, cond func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(guard); !cond(); {
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatal("waited in vain until ", what)
+		}
 	}
 }
 
@@ -308,21 +321,11 @@ func TestMoves(t *testing.T) {
 	alone, two := pods.NewRings([]string{"self"}).ID(), pods.NewRings([]string{"self", "b"}).ID()
 	until := func(what string, cond func() bool) {
 		t.Helper()
-		tick := time.NewTicker(time.Millisecond)
-		defer tick.Stop()
-		for limit := time.After(guard); ; {
+		until(t, what, func() bool {
 			w.mu.Lock()
-			ok := cond()
-			w.mu.Unlock()
-			if ok {
-				return
-			}
-			select {
-			case <-tick.C:
-			case <-limit:
-				t.Fatalf("waited in vain until %s: %v %v", what, w.moved, w.loaded)
-			}
-		}
+			defer w.mu.Unlock()
+			return cond()
+		})
 	}
 	said := func(id string) func() bool {
 		return func() bool { return len(w.loaded) > 0 && w.loaded[len(w.loaded)-1] == id }
