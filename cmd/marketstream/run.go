@@ -185,7 +185,7 @@ func describeFeed(doc *v1alpha1.MarketStream) string {
 	case f.Replay != nil:
 		return "replay of " + f.Replay.Path
 	}
-	return "none"
+	return doc.Spec.Feed.FeedName()
 }
 
 func list(symbols []v1alpha1.Symbol, most int) string {

@@ -121,6 +121,7 @@ func (t *tailer) once(ctx context.Context) error {
 	for {
 		e, err := events.Next()
 		if err != nil {
+			t.lastID = events.LastID() // the seed's position comes without an event
 			return err
 		}
 		t.lastID, t.retry = events.LastID(), events.Retry()
