@@ -351,7 +351,7 @@ func (e *Engine) follow(ctx context.Context) {
 		e.metrics.LogRewound.Inc()
 		e.log.Info("BARS has lost its end: streams begin again from what is left", "reason", err.Error())
 	})
-	if err != nil && ctx.Err() == nil {
+	if ctx.Err() == nil { // it follows for ever
 		e.fail(err)
 	}
 }
