@@ -61,6 +61,14 @@ func (f *Fold) Restore(c *Close) {
 // LogEnd is the latest end of a bar in the frames that were restored, in ms; the least number there is if there were none.
 func (f *Fold) LogEnd() int64 { return f.logEnd }
 
+// MinutesEnd is where the newest minute of a symbol ends that the log has, in ms; 0: it has none.
+func (f *Fold) MinutesEnd(number uint32) int64 {
+	if i := f.lookupNumber(number); i >= 0 && f.symbols[i].last[market.M1] != unset {
+		return f.symbols[i].last[market.M1] + minuteMs
+	}
+	return 0
+}
+
 // Lost says, after the last frame was restored, that what the open minutes were made of cannot be read again:
 // they are gaps, and what comes next comes after at.
 func (f *Fold) Lost(gaps []market.Gap, at market.Position) {

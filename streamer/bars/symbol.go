@@ -49,9 +49,9 @@ func (s *symbol) inGap(start, end int64) bool {
 	return false
 }
 
-// begin notes a gap that says where what is known begins: there is no trade before it.
+// begin notes a gap that says where what is known begins: there is no trade before it, and no minute.
 func (s *symbol) begin(g *market.Gap) {
-	if g.Reason == market.GapStart && g.AfterID == 0 && g.BeforeID != 0 && g.State != market.GapRemoved {
+	if g.Reason == market.GapStart && g.AfterID == 0 && g.BeforeID != 0 && g.State == market.GapOpen && s.last[market.M1] == unset {
 		s.beganMs = g.FromMs
 	}
 }

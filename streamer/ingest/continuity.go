@@ -23,6 +23,8 @@ type newest struct {
 	// seen is an id that the venue named, at seenNs, and that has not come; it is missing once the venue names one again.
 	seen   uint64
 	seenNs int64
+	// hasNs is up to where the log has the symbol's minutes, though none of its ids: it was carried before.
+	hasNs int64
 	// filling: trades between these ids come that fill a hole.
 	filling       bool
 	after, before uint64
@@ -107,9 +109,19 @@ func (c *continuity) missing(dst []market.Entry, symbol uint32, n *newest, befor
 	h := market.Entry{Kind: market.Hole, Symbol: symbol, Time: n.timeNs, Until: max(timeNs, n.timeNs) + 1,
 		Order: n.id, ID: before, Reason: market.GapDisconnect}
 	if n.id == 0 {
-		h.Time, h.Reason = c.begins(timeNs), market.GapStart
+		h.Time, h.Reason = max(c.begins(timeNs), n.hasNs), market.GapStart
+		if h.Time >= h.Until {
+			return dst
+		}
 	}
 	return append(dst, h)
+}
+
+// has says up to where the log has minutes of a symbol: they are not asked for again.
+func (c *continuity) has(symbol uint32, ns int64) {
+	if n := c.of(symbol); n != nil {
+		n.hasNs = ns
+	}
 }
 
 // seed says what the newest trades were when the log was written.

@@ -37,12 +37,21 @@ func (k *keptTicks) Read(_ context.Context, _ int, fn func([]byte) error) error 
 // opened is a writer of SPY's partition, of a venue with gapless ids.
 func opened(t *testing.T, log *memory, ticks *keptTicks, token uint64) *Writer {
 	t.Helper()
+	return openedAs(t, log, ticks, token, testSpec(t))
+}
+
+// openedAs is the same under a document; nil: it carries no symbol.
+func openedAs(t *testing.T, log *memory, ticks *keptTicks, token uint64, spec *Spec) *Writer {
+	t.Helper()
 	table := &market.SymbolTable{}
 	env := &Env{Bars: log, Ticks: ticks, Symbols: table, Metrics: metrics.New("test"), Log: logr.Discard(), Heads: headsOf(log, table)}
-	w, err := openWriters(context.Background(), env, testSpec(t), &feed.Traits{Gapless: true},
+	w, err := openWriters(context.Background(), env, spec, &feed.Traits{Gapless: true},
 		[]Claim{{Partition: market.PartitionOf("SPY"), Token: token, Gate: always{}}})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if len(w) == 0 {
+		return nil
 	}
 	return w[0]
 }
@@ -151,6 +160,39 @@ func TestTicksLost(t *testing.T) {
 		if got := r.last(); got.N != 7 || got.Flags != 0 {
 			t.Errorf("closed %v: %+v, want a whole minute of 7 trades", closed, got)
 		}
+	}
+}
+
+// TestTicksLostInPart: TICKS has lost its beginning, and has what came after the checkpoint: that counts, also for the
+// one after who took over.
+func TestTicksLostInPart(t *testing.T) {
+	r := begun(t)
+	r.say(tradeAt(107, refoldMinute+12_500), tradeAt(108, refoldMinute+13_000), markAt(refoldMinute+13_100))
+	r.ticks.batches = r.ticks.batches[len(r.ticks.batches)-1:]
+	r.w = opened(t, &r.log, &r.ticks, 2)
+	r.say(markAt(refoldMinute + 14_000)) // the gap is in a frame
+	r.w = opened(t, &r.log, &r.ticks, 3)
+	r.fill(107, 101)
+	r.say(markAt(refoldMinute + 70_000))
+	if got := r.last(); got.N != 8 || got.Flags != 0 {
+		t.Errorf("%+v, want a whole minute of 8 trades", got)
+	}
+}
+
+// TestCarriedAgain: a symbol that was carried before comes back: its minutes that the log has are not asked for again.
+func TestCarriedAgain(t *testing.T) {
+	r := begun(t)
+	r.say(tradeAt(107, refoldMinute+13_000), markAt(refoldMinute+61_000))
+	for i, symbols := range [][]string{nil, {"SPY"}} {
+		spec := testSpec(t)
+		spec.Symbols, spec.Timeframes = symbols, []market.Timeframe{market.M5}
+		spec.Generation.Generation = int64(i + 2)
+		r.w = openedAs(t, &r.log, &r.ticks, uint64(i+2), spec)
+	}
+	r.say(market.Entry{Kind: market.Seen, ID: 130, Time: (refoldMinute + 90_000) * 1e6}, markAt(refoldMinute+91_000))
+	gaps := r.w.fold.OpenGaps(nil)
+	if len(gaps) != 1 || gaps[0].FromMs != refoldMinute+60_000 || gaps[0].AfterID != 0 || gaps[0].BeforeID != 131 {
+		t.Errorf("gaps %+v, want one from the end of the minute that the log has", gaps)
 	}
 }
 

@@ -52,7 +52,7 @@ func (w *Writer) replayTicks(ctx context.Context) error {
 	if w.ids != nil {
 		if !kept(batches, w.base.Open.Tick, w.base.Applied.Tick) {
 			begin = w.base.Applied
-			if err := w.lostTicks(); err != nil {
+			if err := w.lostTicks(batches); err != nil {
 				return err
 			}
 		}
@@ -116,7 +116,7 @@ func kept(batches []stored, open, applied market.TickPosition) bool {
 // lostTicks makes gaps of the open minutes, as far as they were applied: TICKS has no more what they were
 // made of. They begin with the minutes and not with an id, for what filled a gap in them stood
 // in TICKS after trades with higher ids.
-func (w *Writer) lostTicks() error {
+func (w *Writer) lostTicks(batches []stored) error {
 	applied, err := readIDs(w.base.Applied.Source.Opaque, w.env.Symbols)
 	if err != nil {
 		return err
@@ -128,8 +128,20 @@ func (w *Writer) lostTicks() error {
 			gaps = append(gaps, market.Gap{Symbol: x.Symbol, FromMs: from, ToMs: x.TimeMs + 1, BeforeID: x.ID + 1, Reason: market.GapReread})
 		}
 	}
-	// What comes next is behind the marker that is published first.
-	w.fold.Lost(gaps, market.Position{Tick: market.TickPosition{Token: w.Token, Batch: w.number + 1}, Source: w.at.Source})
+	// What comes next is what TICKS has after the checkpoint, or else behind the marker that is published first.
+	next := market.TickPosition{Token: w.Token, Batch: w.number + 1}
+	was := w.base.Applied.Tick
+	for _, s := range batches {
+		at := market.TickPosition{Token: s.token, Batch: s.number}
+		if c := at.Compare(market.TickPosition{Token: was.Token, Batch: was.Batch}); c == 0 {
+			next = was
+			break
+		} else if c > 0 {
+			next = at
+			break
+		}
+	}
+	w.fold.Lost(gaps, market.Position{Tick: next, Source: w.at.Source})
 	return nil
 }
 

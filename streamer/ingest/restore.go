@@ -58,6 +58,11 @@ func openWriters(ctx context.Context, env *Env, spec *Spec, tr *feed.Traits, cla
 		return nil, err
 	}
 	for _, w := range writers {
+		if w.ids != nil {
+			for _, n := range w.symbols {
+				w.ids.has(n, w.fold.MinutesEnd(n)*1e6)
+			}
+		}
 		if w.live {
 			if err := w.replayTicks(ctx); err != nil {
 				return nil, fmt.Errorf("partition %d: %w", w.Partition, err)

@@ -140,7 +140,8 @@ func (c *Checker) Client(cl *clients.Client, log *Log) {
 		c.find(&c.Wrong, cl.Name, time.Time{}, "its epoch is %s, the log's %s", s.Epoch, log.Epoch)
 	}
 	var want []Logged
-	from, inclusive := logs.Cursor{}, false
+	var from logs.Cursor
+	inclusive := false
 	switch {
 	case s.From != "":
 		from, _ = logs.ParseCursor(s.From)

@@ -53,7 +53,7 @@ func (r *run) settle(ctx context.Context, done int) (*Result, error) {
 		}
 		if time.Since(began) > r.Settle {
 			if c == nil {
-				c = r.checker(began)
+				c = r.checker()
 				c.Stuck("system", "the log could not be looked at: %s", text)
 			}
 			break
@@ -113,7 +113,7 @@ func (r *run) mend(ctx context.Context) {
 }
 
 // checker makes a checker of what is true now.
-func (r *run) checker(began time.Time) *oracle.Checker {
+func (r *run) checker() *oracle.Checker {
 	c := &oracle.Checker{Truth: make(oracle.Truth), Timeframes: append(append([]string(nil), r.sys.TimeframesAlways...), r.sys.TimeframesFickle...),
 		Absences: r.env.Absences, Until: time.Now().Add(-closedAfter).Truncate(time.Minute)}
 	for _, s := range append(append([]string(nil), r.sys.Always...), r.sys.Fickle...) {
@@ -141,7 +141,7 @@ func (r *run) look(ctx context.Context, began time.Time) (*oracle.Checker, *orac
 	if len(ready) == 0 {
 		return nil, nil, fmt.Errorf("no pod is ready")
 	}
-	c := r.checker(began)
+	c := r.checker()
 	log, err := r.read(ctx, ready[0], c.Timeframes, 0)
 	if err != nil {
 		return nil, nil, err
