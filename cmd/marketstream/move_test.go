@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,20 +47,28 @@ func TestMoveNodes(t *testing.T) {
 	// Written and tailed all the time.
 	var work sync.WaitGroup
 	var tailed []uint64
-	work.Go(func() {
-		for i := 0; ctx.Err() == nil; i++ {
-			if err := c.add(ctx, fmt.Appendf(nil, "entry %d", i)); err != nil && ctx.Err() == nil {
+	var tails atomic.Int64
+	enough, written := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(written)
+		for i := 0; ; i++ {
+			if err := c.add(ctx, fmt.Appendf(nil, "entry %d", i)); err != nil {
 				t.Error(err)
 				return
 			}
 			select {
 			case <-time.After(5 * time.Millisecond):
-			case <-ctx.Done():
+			case <-enough:
+				return
 			}
 		}
-	})
+	}()
 	work.Go(func() {
-		err := b.Bars().Tail(ctx, 1, func(e logs.Entry) error { tailed = append(tailed, e.Seq); return nil })
+		err := b.Bars().Tail(ctx, 1, func(e logs.Entry) error {
+			tailed = append(tailed, e.Seq)
+			tails.Add(1)
+			return nil
+		})
 		if ctx.Err() == nil {
 			t.Error("the tail ended: ", err)
 		}
@@ -113,10 +122,13 @@ func TestMoveNodes(t *testing.T) {
 	eventually(t, "the old stores are gone", func() bool {
 		return !exists(nodes[0].store, "g2") && exists(nodes[0].store, "g3") && !exists(nodes[1].store, "g2") && !exists(nodes[2].store, "g2")
 	})
+	close(enough)
+	<-written
+	c.check(b.Bars())
+	eventually(t, "all is tailed", func() bool { return tails.Load() >= int64(len(c.at)) })
 	cancel()
 	work.Wait()
-	c.check(b.Bars())
-	if len(tailed) < len(c.at)-1 {
+	if len(tailed) != len(c.at) {
 		t.Errorf("%d entries were tailed, %d were added", len(tailed), len(c.at))
 	}
 	for i, seq := range tailed {

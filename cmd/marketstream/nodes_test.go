@@ -223,8 +223,10 @@ func (c *chain) add(ctx context.Context, data []byte) error {
 			case e2 == nil && e.Seq != c.last && bytes.Equal(e.Data, data):
 				seq, err = e.Seq, nil
 			case e2 == nil && e.Seq == c.last, errors.Is(e2, logs.ErrUnavailable), errors.Is(e2, logs.ErrGone) && c.last == 0:
-				if ctx.Err() == nil {
+				select {
+				case <-time.After(10 * time.Millisecond):
 					continue
+				case <-ctx.Done():
 				}
 			default:
 				err = fmt.Errorf("after %d stands %d: %w", c.last, e.Seq, errors.Join(err, e2))
