@@ -334,6 +334,7 @@ func TestMoves(t *testing.T) {
 	until("it has loaded for itself", said(alone))
 	w.Update(view(map[string]string{"self": alone, "b": ""}))
 	until("it has what it is to have of two", said(two))
+	w.passes()
 	if w.rings.Len() != 300 {
 		t.Errorf("%d rings: some were let go before b has them", w.rings.Len())
 	}
@@ -358,9 +359,24 @@ func TestMoves(t *testing.T) {
 	draining.Pods = append(draining.Pods, pods.Announcement{Pod: "self", State: pods.Draining})
 	w.Update(draining)
 	until("it is to hold nothing", said(pods.NewRings([]string{"b"}).ID()))
+	w.passes()
 	if w.rings.Len() != 300 {
 		t.Errorf("a draining pod has %d rings before the other has loaded", w.rings.Len())
 	}
+}
+
+// passes waits until a pass over the rings that is under way has ended, and another has begun.
+func (w *world) passes() {
+	w.t.Helper()
+	w.mu.Lock()
+	n := len(w.loaded)
+	w.mu.Unlock()
+	w.poke()
+	until(w.t, "another pass begins", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return len(w.loaded) > n
+	})
 }
 
 // half is how many rings are ours of two pods.
@@ -415,4 +431,20 @@ func TestReset(t *testing.T) {
 		w.close(m + 10)
 	}
 	w.right("after", 15)
+}
+
+// TestJoining: a pod that is not warm yet keeps what it has loaded for when it is.
+func TestJoining(t *testing.T) {
+	w := newWorld(t, 60, "b")
+	two := pods.NewRings([]string{"self", "b"}).ID()
+	v := view(map[string]string{"b": two})
+	v.Pods = append(v.Pods, pods.Announcement{Pod: "self", State: pods.Joining})
+	had := w.rings.Len()
+	w.Update(v)
+	if err := w.move(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.rings.Len(); n != had || n == 0 || w.Set() != two {
+		t.Errorf("%d rings, had %d; the set is %s, want %s", n, had, w.Set(), two)
+	}
 }
