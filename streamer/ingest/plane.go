@@ -509,7 +509,7 @@ func (p *Plane) from() (from market.SourcePosition, said uint64) {
 		if g.Offset < from.Offset {
 			from = market.SourcePosition{Offset: g.Offset}
 		}
-		said = max(said, g.Offset, x.writer.base.Applied.Source.Offset)
+		said = max(said, g.Offset, g.Applied)
 	}
 	if from.Offset == math.MaxUint64 {
 		from.Offset = 0

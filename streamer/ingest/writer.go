@@ -98,6 +98,7 @@ type Progress struct {
 	WatermarkMs int64 // 0: none yet
 	LastSeq     uint64
 	Offset      uint64
+	Applied     uint64 // offset that its last frame applied
 }
 
 // Progress returns how far the writer is; from any goroutine.
@@ -302,5 +303,5 @@ func (w *Writer) land(ctx context.Context) error {
 
 func (w *Writer) report() {
 	w.progress.Store(&Progress{Partition: w.Partition, Symbols: len(w.symbols), Token: w.Token,
-		WatermarkMs: w.mark, LastSeq: w.last.Seq, Offset: w.at.Source.Offset})
+		WatermarkMs: w.mark, LastSeq: w.last.Seq, Offset: w.at.Source.Offset, Applied: w.base.Applied.Source.Offset})
 }
