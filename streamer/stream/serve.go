@@ -116,15 +116,7 @@ func (h *Hub) newClient(conn conn, q *query, set *settings) *client {
 	for _, tf := range q.timeframes {
 		c.tfs |= 1 << tf
 	}
-	if q.want&wantTicks != 0 && slices.ContainsFunc(q.symbols, func(s *SymbolConfig) bool { return s.Ticks != TicksDisabled }) {
-		c.ticks = make([]tickPlace, len(c.symbols))
-		for i, sym := range c.symbols {
-			if set.bySymbol[sym].Ticks != TicksDisabled {
-				r := h.ticks.want(sym)
-				c.ticks[i] = tickPlace{ring: r, at: r.next()}
-			}
-		}
-	}
+	c.adopt(set, &h.ticks)
 	return c
 }
 
