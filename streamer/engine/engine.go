@@ -73,6 +73,7 @@ type Engine struct {
 	settings    atomic.Pointer[settings]
 	pods        atomic.Pointer[pods.View]
 	feed        atomic.Pointer[feed.Status]
+	feedSince   atomic.Int64 // Unix ns
 	configError atomic.Pointer[string]
 	ready       atomic.Bool
 	draining    atomic.Bool
@@ -312,6 +313,7 @@ func (e *Engine) apply(set *settings) {
 	e.view.rings.SetCapacity(int(set.RingCapacity))
 	e.view.rings.Carry(numbers, set.spec.Timeframes)
 	e.metrics.LabelSymbols(string(set.SymbolLabels), len(numbers))
+	e.metrics.Expect(append([]string{market.M1.String()}, set.Timeframes...), market.GapReasons())
 	e.hub.Configure(set.streamConfig(e.symbols.Intern))
 	e.cors.configure(set.AllowedOrigins)
 	e.settings.Store(set)
