@@ -135,7 +135,7 @@ func (l *loop) pass(atSlot bool) {
 
 // serve gives a client what is due; false says that it is no longer here.
 func (l *loop) serve(c *client, set *settings, version uint64, now time.Time, atSlot bool) bool {
-	if len(c.left) > 0 && !l.retry(c) {
+	if look := atSlot && (l.slot+int64(c.phase))%lookEvery == 0; look && !c.conn.Alive() || len(c.left) > 0 && !l.retry(c) {
 		l.hub.drop(c)
 		return false
 	}
@@ -147,10 +147,6 @@ func (l *loop) serve(c *client, set *settings, version uint64, now time.Time, at
 	if c.blocked {
 		if beat {
 			l.hub.opts.Metrics.BeatsSkipped(1)
-		}
-		if now.After(c.nextPing) && !c.conn.Alive() {
-			l.hub.drop(c)
-			return false
 		}
 		return true
 	}
@@ -182,10 +178,6 @@ func (l *loop) serve(c *client, set *settings, version uint64, now time.Time, at
 			l.addStates(c, version)
 		}
 		if now.After(c.nextID) || now.After(c.nextPing) {
-			if !c.conn.Alive() {
-				l.hub.drop(c)
-				return false
-			}
 			l.addPing(c, set, now)
 		}
 	}

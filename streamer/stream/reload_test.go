@@ -1,6 +1,9 @@
 package stream
 
 import (
+	"context"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -74,4 +77,51 @@ func TestTicksByReload(t *testing.T) {
 		w.minute(1, "AAA") // to be written to
 		return w.Hub.Connections() == 1 && !w.WantsTicks(aaa)
 	})
+}
+
+// TestGivesUpItsSlot: a client that closed is gone long before the next heartbeat, from a full pod
+// too; over HTTP/2 as well.
+func TestGivesUpItsSlot(t *testing.T) {
+	w := newWorld(t, Options{}, func(c *Config) { c.MaxConnections = 2 })
+	stays := w.connect("symbols=AAA", "")
+	pinged := make(chan struct{})
+	go func() {
+		defer close(pinged)
+		for e, err := stays.Next(); err == nil && e.Type != "ping"; e, err = stays.Next() {
+			continue
+		}
+	}()
+	gone := func() {
+		t.Helper()
+		eventually(t, "its slot is free", func() bool {
+			select {
+			case <-pinged:
+				t.Fatal("a heartbeat came first")
+			default:
+			}
+			return w.Hub.Connections() == 1
+		})
+	}
+	c := w.connect("symbols=BBB", "")
+	c.next("epoch")
+	c.close()
+	gone()
+	second := httptest.NewUnstartedServer(w.Hub)
+	second.EnableHTTP2 = true
+	second.StartTLS()
+	defer second.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, second.URL+"?symbols=CCC", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := second.Client().Do(req)
+	if err != nil || res.ProtoMajor != 2 {
+		t.Fatalf("%v %+v", err, res)
+	}
+	eventually(t, "it is there", func() bool { return w.Hub.Connections() == 2 })
+	cancel()
+	_ = res.Body.Close()
+	gone()
 }

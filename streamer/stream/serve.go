@@ -90,7 +90,14 @@ func (h *Hub) begin(w http.ResponseWriter, r *http.Request, q *query, set *setti
 		h.hand(c)
 	}
 	if finished != nil {
-		<-finished // HTTP/2: the stream lives as long as the handler
+		select { // HTTP/2: the stream lives as long as the handler
+		case <-finished:
+		case <-r.Context().Done():
+			if p, ok := conn.(*pipeConn); ok {
+				p.gone()
+			}
+			<-finished
+		}
 	}
 }
 
