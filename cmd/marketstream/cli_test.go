@@ -3,11 +3,16 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/marketstream/marketstream/streamer/httperr"
 )
 
 const demo = "../../config/samples/demo.yaml"
@@ -164,4 +169,33 @@ func TestRun(t *testing.T) {
 		t.Errorf("X-Market-Source %q: invented data must say so", got)
 	}
 	p.stop()
+}
+
+// TestTailWaits: a server that is full is one that answers, and says when to come back.
+func TestTailWaits(t *testing.T) {
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		switch asked++; asked {
+		case 1:
+			w.Header().Set("Retry-After", "2")
+			httperr.New(http.StatusTooManyRequests, "this pod has its 1 streams; come back").Write(w)
+		case 2:
+			_, _ = io.WriteString(w, "event: gap\ndata: {}\n\n")
+		default:
+			httperr.New(http.StatusNotFound, "it is gone").Write(w)
+		}
+	}))
+	defer server.Close()
+	var out, errs bytes.Buffer
+	err := tailCommand(context.Background(), []string{"--url", server.URL, "SPY"}, &out, &errs)
+	if err == nil || !strings.Contains(err.Error(), "it is gone") || !strings.HasPrefix(out.String(), "gap") {
+		t.Errorf("%v, printed %s", err, out.String())
+	}
+	lines := strings.Split(errs.String(), "\n")
+	if want := "the server answers 429 Too Many Requests: this pod has its 1 streams; come back; trying again in 2s"; lines[0] != want {
+		t.Errorf("%q, want %q", lines[0], want)
+	}
+	if !strings.HasPrefix(lines[1], "connection lost") || len(lines) != 3 {
+		t.Errorf("%q", lines)
+	}
 }

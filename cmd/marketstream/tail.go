@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -74,13 +75,20 @@ func (t *tailer) run(ctx context.Context) error {
 		if errors.As(err, &fatal) {
 			return fatal.error
 		}
-		if !t.connected {
+		var busy busyError
+		if !t.connected && !errors.As(err, &busy) {
 			return fmt.Errorf("nothing answers at this address (%w); is `marketstream run` up?", err)
 		}
-		if errors.Is(err, io.EOF) {
-			pause = max(retryFirst, t.retry)
+		switch {
+		case errors.As(err, &busy):
+			pause = max(pause, busy.after)
+			fmt.Fprintf(t.errs, "%v; trying again in %v\n", err, pause)
+		default:
+			if errors.Is(err, io.EOF) {
+				pause = max(retryFirst, t.retry)
+			}
+			fmt.Fprintf(t.errs, "connection lost (%v); trying again in %v\n", err, pause)
 		}
-		fmt.Fprintf(t.errs, "connection lost (%v); trying again in %v\n", err, pause)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -92,6 +100,12 @@ func (t *tailer) run(ctx context.Context) error {
 
 // fatalError is one that a retry cannot mend.
 type fatalError struct{ error }
+
+// busyError is a server's answer that says to come back.
+type busyError struct {
+	error
+	after time.Duration
+}
 
 // once is one connection.
 func (t *tailer) once(ctx context.Context) error {
@@ -112,7 +126,8 @@ func (t *tailer) once(ctx context.Context) error {
 		body, _ := io.ReadAll(io.LimitReader(res.Body, 4096))
 		err := fmt.Errorf("the server answers %s: %s", res.Status, errorText(body))
 		if res.StatusCode == http.StatusTooManyRequests || res.StatusCode >= 500 {
-			return err
+			seconds, _ := strconv.Atoi(res.Header.Get("Retry-After")) // absent: 0
+			return busyError{err, min(retryMost, time.Duration(max(0, seconds))*time.Second)}
 		}
 		return fatalError{err}
 	}

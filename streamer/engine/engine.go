@@ -80,6 +80,7 @@ type Engine struct {
 	pods        atomic.Pointer[pods.View]
 	loaded      atomic.Pointer[string] // the set of pods that the rings were announced for
 	feed        atomic.Pointer[feed.Status]
+	feedSince   atomic.Int64 // Unix ns
 	configError atomic.Pointer[string]
 	serving     atomic.Bool // the outer port answers
 	ready       atomic.Bool
@@ -362,6 +363,7 @@ func (e *Engine) apply(set *settings) {
 	e.view.rings.SetCapacity(int(set.RingCapacity))
 	e.shard.Carry(numbers, set.spec.Timeframes)
 	e.metrics.LabelSymbols(string(set.SymbolLabels), len(numbers))
+	e.metrics.Expect(append([]string{market.M1.String()}, set.Timeframes...), market.GapReasons())
 	e.hub.Configure(set.streamConfig(e.symbols.Intern))
 	e.cors.configure(set.AllowedOrigins)
 	e.settings.Store(set)

@@ -115,13 +115,20 @@ func (e *Engine) feedStatus(s feed.Status) {
 		e.metrics.FeedConnected.Set(0)
 	}
 	if *old != s {
+		e.feedSince.Store(time.Now().UnixNano())
 		e.log.Info("feed", "state", s.State.String(), "reason", s.Reason)
 	}
-	e.sayStatus()
 }
+
+// settled is how long the feed stays in a state before clients hear of it: a reload has it read a
+// little again, which is nothing to them.
+const settled = observeEvery / 2
 
 // sayStatus tells clients when the feed's state or the session has changed.
 func (e *Engine) sayStatus() {
+	if time.Since(time.Unix(0, e.feedSince.Load())) < settled {
+		return
+	}
 	s := e.feed.Load()
 	e.hub.Status(stream.Status{State: s.State.String(), Reason: s.Reason, Session: e.session()})
 }

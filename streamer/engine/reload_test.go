@@ -106,3 +106,68 @@ func TestReloadEndsNothing(t *testing.T) {
 	default:
 	}
 }
+
+// TestReloadSaysNothing: a reload after which the feed goes on as before is no event to clients.
+func TestReloadSaysNothing(t *testing.T) {
+	doc := strings.Replace(invented, "seedBars: 60", "seedBars: 60, heartbeatInterval: 1s", 1)
+	r := serve(t, doc, "")
+	in := r.connect("symbols=AAA&events=bar&seed=0")
+	pings := func(n int, quiet bool) {
+		t.Helper()
+		for n > 0 {
+			e, err := in.Next()
+			switch {
+			case err != nil:
+				t.Fatal(err)
+			case e.Type == "status" && quiet:
+				t.Error(e.Data)
+			case e.Type == "ping":
+				n--
+			}
+		}
+	}
+	eventually(t, "it has settled", func() bool { return strings.Count(r.log(), `"state"="connected"`) == 1 })
+	pings(3, false)
+	r.reload(strings.Replace(doc, "[1m, 5m]", "[1m, 5m, 15m]", 1))
+	eventually(t, "the feed began again", func() bool { return strings.Count(r.log(), `"state"="connected"`) == 2 })
+	pings(3, true)
+}
+
+// TestExpectedCounters: counters of what has not happened yet are there, at zero, and those of a
+// timeframe from its reload on.
+func TestExpectedCounters(t *testing.T) {
+	r := serve(t, strings.Replace(invented, "[1m, 5m]", "[5m]", 1), "")
+	for _, name := range []string{`bars_revised_total{timeframe="1m"}`, `bars_revised_total{timeframe="5m"}`, `feed_gaps_total{reason="late_trade"}`, `feed_gaps_total{reason="disconnect"}`} {
+		if got := r.metric(name); got != "0" {
+			t.Errorf("%s is %q, want 0", name, got)
+		}
+	}
+	r.reload(strings.Replace(invented, "[1m, 5m]", "[5m, 4h]", 1))
+	if got := r.metric(`bars_closed_total{timeframe="4h"}`); got != "0" {
+		t.Errorf("of 4h %q bars have closed", got)
+	}
+}
+
+// TestRecordingGrew: what was appended to a recording whose end the log has comes too late, and the
+// log says so.
+func TestRecordingGrew(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "trades.csv")
+	doc := strings.Replace(recorded(t, file, 600), `speed: "100"`, `speed: Max`, 1)
+	run := func() *running {
+		r := serve(t, doc, filepath.Join(dir, "log"))
+		eventually(t, "the recording has ended", func() bool { return r.status().Feed.State == "ended" })
+		return r
+	}
+	const say = "goes on after the end that the log has"
+	for _, same := range []bool{false, true} {
+		r := run()
+		if strings.Contains(r.log(), say) {
+			t.Errorf("of a recording that is as it was (%v): %s", same, r.log())
+		}
+		r.end()
+	}
+	recorded(t, file, 900)
+	r := run()
+	eventually(t, "it says what becomes of it", func() bool { return strings.Count(r.log(), say) == 1 })
+}

@@ -60,6 +60,9 @@ func (w *Writer) count() {
 			w.env.Metrics.FeedRefused.WithLabelValues(c.reason).Add(float64(c.now - c.then))
 		}
 	}
+	if now.TooLate > 0 && w.stats.TooLate == 0 && w.base.Watermark == market.EndOfFeed && !w.live {
+		w.log.Info("the source goes on after the end that the log has: these trades come too late; to have bars of them, give it a log of its own")
+	}
 	w.env.Metrics.FeedForgotten.Add(float64(now.ForgottenIDs - w.stats.ForgottenIDs))
 	w.stats = now
 }

@@ -3,6 +3,7 @@ package market
 import (
 	"cmp"
 	"math"
+	"slices"
 )
 
 // EntryKind says what an [Entry] is. Its numbers stand in the logs.
@@ -103,6 +104,9 @@ func (r GapReason) String() string {
 	}
 	return gapReasons[0]
 }
+
+// GapReasons are all reasons, as on the wire.
+func GapReasons() []string { return slices.Clone(gapReasons[:]) }
 
 // GapState is how a gap stands. Its numbers stand in the logs.
 type GapState uint8

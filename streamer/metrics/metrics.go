@@ -124,6 +124,18 @@ func New(version string) *Set {
 	return s
 }
 
+// Expect makes the counters of what a stream may count that it has not counted yet: rate() does
+// not see the first one of a counter that only then appears.
+func (s *Set) Expect(timeframes, gapReasons []string) {
+	for _, tf := range timeframes {
+		s.BarsClosed.WithLabelValues(tf)
+		s.BarsRevised.WithLabelValues(tf)
+	}
+	for _, reason := range gapReasons {
+		s.FeedGaps.WithLabelValues(reason)
+	}
+}
+
 // LabelSymbols decides whether labels name symbols: mode is monitoring.symbolLabels.
 func (s *Set) LabelSymbols(mode string, symbols int) {
 	on := mode == "Enabled" || mode != "Disabled" && symbols <= MaxLabelledSymbols

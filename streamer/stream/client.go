@@ -20,14 +20,15 @@ type client struct {
 	leaving bool   // ends with the drain
 	cut     uint64 // truncations of the log that it has seen
 
-	at     place  // what it has
-	index  int32  // of at as an id shows it
-	tag    uint32 // of the frame of at
-	sent   place  // the last id that it was sent
-	state  uint64 // version of the newest state that it has
-	status uint64 // version of the feed status that it has
-	left   []byte // of the last write, while the socket is full
-	ticks  []tickPlace
+	at     place          // what it has
+	index  int32          // of at as an id shows it
+	tag    uint32         // of the frame of at
+	sent   place          // the last id that it was sent
+	state  uint64         // version of the newest state that it has
+	status uint64         // version of the feed status that it has
+	left   []byte         // of the last write, while the socket is full
+	ticks  []tickPlace    // of symbols, in their order; empty: it has none
+	set    *settings      // that ticks were made under
 	drops  map[uint32]int // ticks lost since the last ping, by symbol
 	nextPing,
 	nextID time.Time
@@ -45,9 +46,40 @@ func (c *client) wantsFrame(tf market.Timeframe) bool { return c.tfs&(1<<tf) != 
 func (c *client) lagging() (n int) {
 	for i := range c.ticks {
 		if t := &c.ticks[i]; t.ring != nil {
-			lag, _ := t.ring.lag(t.at, maxFill*4)
-			n += lag
+			n += t.ring.lag(t.at)
 		}
 	}
 	return n
+}
+
+// adopt takes up newer settings: ticks begin where they are switched on, and end where they are
+// switched off.
+func (c *client) adopt(set *settings, rings *tickRings) {
+	c.set = set
+	if c.want&wantTicks == 0 {
+		return
+	}
+	any := false
+	c.ticking = 0
+	for i, sym := range c.symbols {
+		cfg := set.bySymbol[sym]
+		on := cfg != nil && cfg.Ticks != TicksDisabled
+		any = any || on
+		if on {
+			c.ticking |= 1 << market.PartitionOf(cfg.Name)
+		}
+		switch {
+		case on && c.ticks == nil:
+			c.ticks = make([]tickPlace, len(c.symbols))
+			fallthrough
+		case on && c.ticks[i].ring == nil:
+			c.ticks[i] = rings.want(sym)
+		case !on && c.ticks != nil && c.ticks[i].ring != nil:
+			c.ticks[i].ring.leave()
+			c.ticks[i] = tickPlace{}
+		}
+	}
+	if !any {
+		c.ticks = nil
+	}
 }

@@ -112,6 +112,7 @@ const (
 	defaultTailBytes = 32 << 20
 	defaultHorizon   = 64 << 20
 	horizonAge       = time.Hour
+	lookEvery        = 20               // slots between two looks whether a client is still there
 	quietID          = 15 * time.Second // the longest that a quiet client's cursor stands still
 	prefaceTimeout   = 30 * time.Second // for a client to take what comes before live events
 	aheadWait        = 2 * time.Second  // for a position that another pod has already

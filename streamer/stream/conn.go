@@ -196,6 +196,14 @@ func (p *pipeConn) Write(b []byte, d time.Duration) error {
 	}
 }
 
+// gone says that the peer is known to have gone.
+func (p *pipeConn) gone() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.err = errors.Join(p.err, net.ErrClosed)
+	p.signal()
+}
+
 // Alive implements conn.
 func (p *pipeConn) Alive() bool {
 	p.mu.Lock()

@@ -135,7 +135,7 @@ func (l *loop) pass(atSlot bool) {
 
 // serve gives a client what is due; false says that it is no longer here.
 func (l *loop) serve(c *client, set *settings, version uint64, now time.Time, atSlot bool) bool {
-	if len(c.left) > 0 && !l.retry(c) {
+	if look := atSlot && (l.slot+int64(c.phase))%lookEvery == 0; look && !c.conn.Alive() || len(c.left) > 0 && !l.retry(c) {
 		l.hub.drop(c)
 		return false
 	}
@@ -148,11 +148,12 @@ func (l *loop) serve(c *client, set *settings, version uint64, now time.Time, at
 		if beat {
 			l.hub.opts.Metrics.BeatsSkipped(1)
 		}
-		if now.After(c.nextPing) && !c.conn.Alive() {
-			l.hub.drop(c)
-			return false
-		}
 		return true
+	}
+	if c.set != set {
+		l.hub.demand.add(c, -1)
+		c.adopt(set, &l.hub.ticks)
+		l.hub.demand.add(c, 1)
 	}
 	l.buf = l.buf[:0]
 	if cut := l.hub.cut.Load(); c.cut != cut.n {
@@ -179,10 +180,6 @@ func (l *loop) serve(c *client, set *settings, version uint64, now time.Time, at
 			l.addStates(c, version)
 		}
 		if now.After(c.nextID) || now.After(c.nextPing) {
-			if !c.conn.Alive() {
-				l.hub.drop(c)
-				return false
-			}
 			l.addPing(c, set, now)
 		}
 	}
@@ -290,33 +287,26 @@ func (l *loop) addTicks(c *client, set *settings) {
 		if t.ring == nil || cfg == nil || cfg.Ticks == TicksDisabled {
 			continue
 		}
-		l.lose(c, i, cfg)
-		var n int
-		l.buf, t.at, n = t.ring.read(t.at, l.buf, writeBytes)
+		capacity := cfg.BufferCapacity
+		if cfg.Ticks == TicksConflated {
+			capacity = 1
+		}
+		var n, lost int
+		l.buf, t.at, n, lost = t.ring.read(t.at, capacity, l.buf, writeBytes)
 		l.sent[sentTicks] += n
+		if lost > 0 && cfg.Ticks != TicksConflated { // state: only the newest counts
+			l.lost(c, cfg, lost)
+		}
 	}
 }
 
-// lose gives up the oldest ticks of a symbol past the client's buffer.
-func (l *loop) lose(c *client, i int, cfg *SymbolConfig) {
-	t := &c.ticks[i]
-	capacity := cfg.BufferCapacity
-	if cfg.Ticks == TicksConflated {
-		capacity = 1
-	}
-	_, lost := t.ring.lag(t.at, capacity)
-	if lost == 0 {
-		return
-	}
-	t.at += uint64(lost)
-	if cfg.Ticks == TicksConflated {
-		return // state: only the newest counts
-	}
+// lost counts ticks of a symbol past the client's buffer.
+func (l *loop) lost(c *client, cfg *SymbolConfig, n int) {
 	if c.drops == nil {
 		c.drops = make(map[uint32]int)
 	}
-	c.drops[cfg.Number] += lost
-	l.hub.opts.Metrics.Dropped(cfg.Name, "", "tick", lost)
+	c.drops[cfg.Number] += n
+	l.hub.opts.Metrics.Dropped(cfg.Name, "", "tick", n)
 }
 
 // addPing adds the heartbeat, with what was dropped since the last one, and moves the

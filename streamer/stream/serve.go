@@ -90,7 +90,14 @@ func (h *Hub) begin(w http.ResponseWriter, r *http.Request, q *query, set *setti
 		h.hand(c)
 	}
 	if finished != nil {
-		<-finished // HTTP/2: the stream lives as long as the handler
+		select { // HTTP/2: the stream lives as long as the handler
+		case <-finished:
+		case <-r.Context().Done():
+			if p, ok := conn.(*pipeConn); ok {
+				p.gone()
+			}
+			<-finished
+		}
 	}
 }
 
@@ -116,16 +123,7 @@ func (h *Hub) newClient(conn conn, q *query, set *settings) *client {
 	for _, tf := range q.timeframes {
 		c.tfs |= 1 << tf
 	}
-	if q.want&wantTicks != 0 && slices.ContainsFunc(q.symbols, func(s *SymbolConfig) bool { return s.Ticks != TicksDisabled }) {
-		c.ticks = make([]tickPlace, len(c.symbols))
-		for i, sym := range c.symbols {
-			if set.bySymbol[sym].Ticks != TicksDisabled {
-				r := h.ticks.want(sym)
-				c.ticks[i] = tickPlace{ring: r, at: r.next()}
-				c.ticking |= 1 << market.PartitionOf(set.bySymbol[sym].Name)
-			}
-		}
-	}
+	c.adopt(set, &h.ticks)
 	h.demand.add(c, 1)
 	return c
 }

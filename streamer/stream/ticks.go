@@ -28,8 +28,9 @@ func (t *tickRings) get(symbol uint32) *tickRing {
 	return t.rings[symbol]
 }
 
-// want returns the ring of a symbol, with one client more.
-func (t *tickRings) want(symbol uint32) *tickRing {
+// want returns the place after the newest tick of a symbol, with one client more that waits for
+// the next: it gets every tick that comes once its wish can be seen.
+func (t *tickRings) want(symbol uint32) tickPlace {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := t.rings[symbol]
@@ -37,8 +38,9 @@ func (t *tickRings) want(symbol uint32) *tickRing {
 		r = &tickRing{head: 1}
 		t.rings[symbol] = r
 	}
+	p := tickPlace{ring: r, at: r.next()}
 	r.wanted.Add(1)
-	return r
+	return p
 }
 
 // leave takes a client away; the last one takes the ticks with it.
@@ -69,26 +71,25 @@ func (r *tickRing) next() uint64 {
 	return r.head
 }
 
-// lag is how many ticks a client at place has before it, and how many of those are more
-// than capacity, the oldest, which it has lost.
-func (r *tickRing) lag(place uint64, capacity int) (lag, lost int) {
+// lag is how many ticks a client at place has before it.
+func (r *tickRing) lag(place uint64) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	lag = int(r.head - place)
-	return lag, max(0, lag-min(capacity, len(r.texts)))
+	return int(r.head - place)
 }
 
-// read appends ticks from place on to dst, up to most bytes, and returns the next place and
-// how many they were.
-func (r *tickRing) read(place uint64, dst []byte, most int) (_ []byte, next uint64, n int) {
+// read appends ticks from place on to dst, up to most bytes, and returns the next place, how
+// many they were, and how many came before them that are more than capacity, the oldest: those are lost.
+func (r *tickRing) read(place uint64, capacity int, dst []byte, most int) (_ []byte, next uint64, n, lost int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	lost = max(0, int(r.head-place)-min(capacity, len(r.texts)))
+	place += uint64(lost)
 	first := r.head - uint64(len(r.texts))
-	place = max(place, first)
 	for place < r.head && len(dst) < most {
 		dst = append(dst, r.texts[place-first]...)
 		place++
 		n++
 	}
-	return dst, place, n
+	return dst, place, n, lost
 }
