@@ -85,7 +85,6 @@ type Engine struct {
 	serving     atomic.Bool // the outer port answers
 	ready       atomic.Bool
 	draining    atomic.Bool
-	ringBytes   atomic.Int64
 	assembled   atomic.Bool // everything below is there
 
 	carried atomic.Pointer[carried]

@@ -69,7 +69,6 @@ func (e *Engine) gauge(last *ringsSeen) {
 	}
 	*last = now
 	e.metrics.RingBytes.Set(float64(bytes))
-	e.ringBytes.Store(int64(bytes))
 	held, wanted := e.shard.Counts()
 	e.metrics.RingsHeld.Set(float64(held))
 	e.metrics.RingsWanted.Set(float64(wanted))
@@ -178,7 +177,8 @@ func (e *Engine) report() podreport.Report {
 	r.Moves = e.moves()
 	r.Listening.States, r.Listening.Ticks = e.listener.report()
 	r.Rings.Held, r.Rings.Wanted = e.shard.Counts()
-	r.Rings.Bytes, r.Rings.Set = int(e.ringBytes.Load()), e.shard.Set()
+	e.view.rings.Each(func(s ring.Size) { r.Rings.Bytes += s.Bytes })
+	r.Rings.Set = e.shard.Set()
 	if id := e.loaded.Load(); id != nil {
 		r.Rings.Loaded = *id
 	}

@@ -154,9 +154,10 @@ func TestRecordingGrew(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "trades.csv")
 	doc := strings.Replace(recorded(t, file, 600), `speed: "100"`, `speed: Max`, 1)
-	run := func() *running {
+	run := func() *running { // until the end is in the log: the feed says that it has ended when it has sent it
 		r := serve(t, doc, filepath.Join(dir, "log"))
 		eventually(t, "the recording has ended", func() bool { return r.status().Feed.State == "ended" })
+		eventually(t, "the log has its end", func() bool { return len(r.history("symbol=AAA&limit=50")) == 10 })
 		return r
 	}
 	const say = "goes on after the end that the log has"
