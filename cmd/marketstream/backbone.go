@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/marketstream/marketstream/streamer/backbone"
@@ -59,17 +60,21 @@ func backboneCommand(ctx context.Context, args []string, out, errs io.Writer) er
 	}
 	defer flush()
 	began := time.Now()
-	o.Progress = func(what string) {
-		_, _ = fmt.Fprintf(out, "  %5.1f s  %s\n", time.Since(began).Seconds(), what)
+	var mu sync.Mutex // of out: the node tells its progress from a goroutine of its own
+	say := func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		_, _ = fmt.Fprintf(out, format+"\n", args...)
 	}
+	o.Progress = func(what string) { say("  %5.1f s  %s", time.Since(began).Seconds(), what) }
 	ctx, hurry, stop := untilSignal(ctx)
 	defer stop()
-	_, _ = fmt.Fprintf(out, "MarketStream %s · backbone %s, store %s\n", version, o.Name, o.Store)
+	say("MarketStream %s · backbone %s, store %s", version, o.Name, o.Store)
 	n, err := backbone.StartNode(ctx, o)
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(out, "  probes at http://%s\n", n.HealthAddr())
+	say("  probes at http://%s", n.HealthAddr())
 	select {
 	case <-ctx.Done():
 	case <-n.Done():

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -163,7 +164,15 @@ func TestThreeNodes(t *testing.T) {
 	t.Run("ticks", func(t *testing.T) {
 		logtest.RunTicks(t, func(t *testing.T) logtest.TicksSubject {
 			b, name := open(t)
-			return logtest.TicksSubject{Ticks: b.Ticks(), Restart: func() { killLeader(t, "TICKS", name) }}
+			return logtest.TicksSubject{Ticks: b.Ticks(), Restart: func() {
+				leader := leaderOf(t, nodes, "TICKS_default_"+name)
+				others := slices.DeleteFunc(slices.Clone(nodes), func(n *node) bool { return n == leader })
+				for _, n := range append(others, leader) { // the one that we are connected to is among them
+					n.kill()
+					n.start()
+					n.ready()
+				}
+			}}
 		})
 	})
 	t.Run("leader killed in the middle", func(t *testing.T) {

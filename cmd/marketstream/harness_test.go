@@ -64,6 +64,7 @@ func TestMain(m *testing.M) {
 // process is one run of the program.
 type process struct {
 	t        testing.TB
+	name     string
 	cmd      *exec.Cmd
 	url      string // of the public port
 	internal string // of the internal port
@@ -72,6 +73,42 @@ type process struct {
 	output   bytes.Buffer
 	ended    chan struct{}
 	err      error
+}
+
+// begin starts the program, and calls line with every line of its standard output. It is
+// killed at the end of the test; what it printed is logged if the test has failed.
+func begin(t testing.TB, p *process, line func(string), args ...string) {
+	t.Helper()
+	p.t, p.ended = t, make(chan struct{})
+	p.cmd = exec.Command(binary(t), args...)
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.cmd.Stderr = writerFunc(p.say)
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("%s %s\n%s", p.name, p.url, p.text())
+		}
+	})
+	go func() {
+		defer close(p.ended)
+		for in := bufio.NewScanner(out); in.Scan(); {
+			_, _ = p.say([]byte(in.Text() + "\n"))
+			line(in.Text())
+		}
+		p.err = p.cmd.Wait()
+	}()
+}
+
+func (p *process) say(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.output.Write(b)
 }
 
 var (
@@ -92,44 +129,17 @@ func start(t testing.TB, doc string, args ...string) *process {
 // launch runs the program on a document until it serves or ends.
 func launch(t testing.TB, doc string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, doc: doc, ended: make(chan struct{})}
-	all := append([]string{"run", "-f", doc, "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0"}, args...)
-	p.cmd = exec.Command(binary(t), all...)
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.cmd.Stderr = writerFunc(func(b []byte) (int, error) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return p.output.Write(b)
-	})
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.kill)
+	p := &process{doc: doc}
 	serving := make(chan struct{})
-	go func() {
-		defer close(p.ended)
-		in := bufio.NewScanner(out)
-		told := false
-		for in.Scan() {
-			p.mu.Lock()
-			p.output.WriteString(in.Text() + "\n")
-			if m := servingOn.FindStringSubmatch(in.Text()); m != nil {
-				p.url = m[1]
-			}
-			if m := metricsOn.FindStringSubmatch(in.Text()); m != nil {
-				p.internal = m[1]
-			}
-			p.mu.Unlock()
-			if p.internal != "" && !told {
-				told = true
-				close(serving)
-			}
+	begin(t, p, func(line string) {
+		if m := servingOn.FindStringSubmatch(line); m != nil {
+			p.url = m[1]
 		}
-		p.err = p.cmd.Wait()
-	}()
+		if m := metricsOn.FindStringSubmatch(line); m != nil && p.internal == "" {
+			p.internal = m[1]
+			close(serving)
+		}
+	}, append([]string{"run", "-f", doc, "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0"}, args...)...)
 	select {
 	case <-serving:
 	case <-p.ended:

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -10,10 +9,9 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,18 +22,14 @@ import (
 
 // node is one run after the other of `marketstream backbone` on one store.
 type node struct {
-	t      *testing.T
-	name   string
-	store  string
-	listen string
-	health string
-	args   []string // beside those above, and replicas
-	cmd    *exec.Cmd
-
-	mu    sync.Mutex
-	out   bytes.Buffer
-	lines chan string // of the present run
-	ended chan struct{}
+	*process // the present run; nil before the first
+	t        testing.TB
+	name     string
+	store    string
+	listen   string
+	health   string
+	args     []string    // beside those above, and replicas
+	lines    chan string // of the present run
 }
 
 func freePort(t testing.TB) string {
@@ -66,7 +60,7 @@ func newNodes(t *testing.T, args ...string) []*node {
 }
 
 // alone prepares one node that knows no others.
-func alone(t *testing.T, args ...string) *node {
+func alone(t testing.TB, args ...string) *node {
 	t.Helper()
 	n := &node{t: t, name: "test-0", store: filepath.Join(t.TempDir(), "store"), listen: freePort(t), health: freePort(t),
 		args: append([]string{"--credentials", write(t, "token", "the-token\n")}, args...)}
@@ -78,44 +72,15 @@ func alone(t *testing.T, args ...string) *node {
 func (n *node) start(args ...string) {
 	n.t.Helper()
 	all := append([]string{"backbone", "--store", n.store, "--name", n.name, "--listen", n.listen, "--health-listen", n.health, "--log-level", "error"}, n.args...)
-	n.cmd = exec.Command(binary(n.t), append(all, args...)...)
-	out, err := n.cmd.StdoutPipe()
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	n.cmd.Stderr = writerFunc(func(b []byte) (int, error) {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		return n.out.Write(b)
-	})
-	if err := n.cmd.Start(); err != nil {
-		n.t.Fatal(err)
-	}
-	lines, ended, cmd := make(chan string, 1<<16), make(chan struct{}), n.cmd
-	n.lines, n.ended = lines, ended
-	go func() {
-		defer close(ended)
-		for in := bufio.NewScanner(out); in.Scan(); {
-			n.mu.Lock()
-			n.out.WriteString(in.Text() + "\n")
-			n.mu.Unlock()
-			lines <- in.Text()
-		}
-		_ = cmd.Wait()
-	}()
-}
-
-func (n *node) text() string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.name + ":\n" + n.out.String()
+	lines := make(chan string, 1<<16)
+	n.lines, n.process = lines, &process{name: n.name}
+	begin(n.t, n.process, func(line string) { lines <- line }, append(all, args...)...)
 }
 
 // kill ends it as a crash does; a node that does not run stays so.
 func (n *node) kill() {
-	if n.cmd != nil {
-		_ = n.cmd.Process.Kill()
-		<-n.ended
+	if n.process != nil {
+		n.process.kill()
 	}
 }
 
@@ -153,6 +118,11 @@ func (n *node) until(what ...string) string {
 	}
 }
 
+// credentials is the file with the token that it was given.
+func (n *node) credentials() string {
+	return n.args[slices.Index(n.args, "--credentials")+1]
+}
+
 // ready waits until the node's probe says so.
 func (n *node) ready() {
 	n.t.Helper()
@@ -180,11 +150,7 @@ func (n *node) status() (s backbone.NodeStatus) {
 func dialNodes(t *testing.T, nodes []*node, change ...func(*backbone.RemoteOptions)) *backbone.Backbone {
 	t.Helper()
 	o := backbone.RemoteOptions{Namespace: "default", Name: "test", MaxBytes: 1 << 30, WaitFor: guard}
-	for i, a := range nodes[0].args {
-		if a == "--credentials" {
-			o.Credentials = nodes[0].args[i+1]
-		}
-	}
+	o.Credentials = nodes[0].credentials()
 	for _, n := range nodes {
 		o.URLs = append(o.URLs, "nats://"+n.listen)
 	}

@@ -1,193 +1,20 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
-
-	"github.com/marketstream/marketstream/api/podreport"
-	"github.com/marketstream/marketstream/streamer/backbone"
 	"github.com/marketstream/marketstream/streamer/eventsource"
 	"github.com/marketstream/marketstream/streamer/logs"
 	"github.com/marketstream/marketstream/streamer/market"
 )
-
-// cluster is a backbone and the streamers of one MarketStream, as processes.
-type cluster struct {
-	t      *testing.T
-	node   *node
-	config string // directory
-	pods   []*process
-	made   int
-}
-
-// startCluster starts a backbone and n streamers that run doc.
-func startCluster(t *testing.T, doc string, n int) *cluster {
-	t.Helper()
-	c := &cluster{t: t, config: t.TempDir()}
-	c.document(doc, 1)
-	c.node = alone(t)
-	c.node.start()
-	c.node.until("serves")
-	for range n {
-		c.add()
-	}
-	return c
-}
-
-// document puts a document and its generation in place, as a ConfigMap is: both at once.
-func (c *cluster) document(doc string, generation int) {
-	c.t.Helper()
-	for name, text := range map[string]string{documentFile: doc, generationFile: fmt.Sprintf(`{"createdMs":1,"generation":%d}`, generation)} {
-		if err := os.WriteFile(filepath.Join(c.config, name), []byte(text), 0o600); err != nil {
-			c.t.Fatal(err)
-		}
-	}
-}
-
-// add starts one more streamer and waits until it serves.
-func (c *cluster) add(args ...string) *process {
-	c.t.Helper()
-	t := c.t
-	c.made++
-	public, inside := freePort(t), freePort(t)
-	p := &process{t: t, ended: make(chan struct{}), url: "http://" + public, internal: "http://" + inside}
-	token := ""
-	for i, a := range c.node.args {
-		if a == "--credentials" {
-			token = c.node.args[i+1]
-		}
-	}
-	p.cmd = exec.Command(binary(t), append([]string{"streamer", "--config", c.config, "--backbone", "nats://" + c.node.listen, "--backbone-credentials", token,
-		"--listen", public, "--internal-listen", inside, "--pod", fmt.Sprintf("pod%d-aaaaaaaa", c.made), "--drain", "1s", "--log-format", "console"}, args...)...)
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.cmd.Stderr = writerFunc(func(b []byte) (int, error) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return p.output.Write(b)
-	})
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		p.kill()
-		if t.Failed() {
-			t.Logf("%s\n%s", p.url, p.text())
-		}
-	})
-	serving := make(chan struct{})
-	go func() {
-		defer close(p.ended)
-		told := false
-		for in := bufio.NewScanner(out); in.Scan(); {
-			if !told && strings.HasPrefix(in.Text(), "serving on") {
-				told = true
-				close(serving)
-			}
-		}
-		p.err = p.cmd.Wait()
-	}()
-	select {
-	case <-serving:
-	case <-p.ended:
-		t.Fatalf("a streamer ended before it served: %v\n%s", p.err, p.text())
-	case <-time.After(guard):
-		t.Fatalf("a streamer neither serves nor ends:\n%s", p.text())
-	}
-	c.pods = append(c.pods, p)
-	return p
-}
-
-// remove takes a pod out of those that are asked.
-func (c *cluster) remove(p *process) {
-	c.pods = slices.DeleteFunc(c.pods, func(q *process) bool { return q == p })
-}
-
-// report reads a pod's /status; ok is false if it does not answer.
-func report(p *process) (r podreport.Report, ok bool) {
-	client := http.Client{Timeout: 5 * time.Second}
-	res, err := client.Get(p.internal + "/status")
-	if err != nil {
-		return r, false
-	}
-	defer func() { _ = res.Body.Close() }()
-	return r, json.NewDecoder(res.Body).Decode(&r) == nil
-}
-
-// holders returns who writes each partition that has symbols, once each has one holder and nothing moves.
-func (c *cluster) holders(partitions ...int) map[int]*process {
-	c.t.Helper()
-	var by map[int]*process
-	eventually(c.t, "every partition has one holder", func() bool {
-		by = make(map[int]*process)
-		for _, p := range c.pods {
-			r, ok := report(p)
-			if !ok || len(r.Moves) > 0 {
-				return false
-			}
-			for _, x := range r.Partitions {
-				if by[x.ID] != nil {
-					return false
-				}
-				by[x.ID] = p
-			}
-		}
-		for _, p := range partitions {
-			if by[p] == nil {
-				return false
-			}
-		}
-		return true
-	})
-	return by
-}
-
-// caughtUp waits until whoever holds partitions has come to the present.
-func (c *cluster) caughtUp() {
-	c.t.Helper()
-	c.holders(fastPartitions()...)
-	eventually(c.t, "the feed has come to the present", func() bool {
-		for _, p := range c.pods {
-			if r, ok := report(p); !ok || len(r.Partitions) > 0 && r.Feed.State != "connected" {
-				return false
-			}
-		}
-		return true
-	})
-}
-
-// logsOf opens the cluster's logs, to look at them.
-func (c *cluster) logsOf(name string) *backbone.Backbone {
-	c.t.Helper()
-	var token string
-	for i, a := range c.node.args {
-		if a == "--credentials" {
-			token = c.node.args[i+1]
-		}
-	}
-	b, err := backbone.Connect(c.t.Context(), backbone.RemoteOptions{Namespace: "default", Name: name, URLs: []string{"nats://" + c.node.listen}, Credentials: token, Log: logr.Discard()})
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	c.t.Cleanup(func() { _ = b.Close() })
-	return b
-}
 
 // fastDoc is an invented market in which a minute lasts a second.
 const fastDoc = `apiVersion: marketstream.dev/v1alpha1
@@ -431,7 +258,7 @@ func TestHolderPaused(t *testing.T) {
 	if stale := c.checkLogs("fast"); stale > 0 {
 		t.Errorf("%d batches of the paused holder lie behind the marker of the one that took over", stale)
 	}
-	if r, ok := report(paused); !ok || len(r.Partitions) == 0 {
+	if r, ok := paused.reported(); !ok || len(r.Partitions) == 0 {
 		t.Errorf("it did not become a holder again: %+v", r)
 	}
 }

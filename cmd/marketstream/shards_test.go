@@ -37,7 +37,7 @@ spec:
 }
 
 // page reads a page of a symbol's history that ends in the past, so that it does not change.
-func (p *pod) page(symbol, tf string, before int64) (string, error) {
+func (p *process) page(symbol, tf string, before int64) (string, error) {
 	q := url.Values{"symbol": {symbol}, "timeframe": {tf}, "limit": {"50"}, "before": {fmt.Sprint(before)}}
 	client := http.Client{Timeout: guard}
 	res, err := client.Get(p.url + "/api/history?" + q.Encode())
@@ -60,7 +60,7 @@ type same struct {
 	reads atomic.Int64
 }
 
-func (s *same) check(t *testing.T, p *pod, what, text string) {
+func (s *same) check(t *testing.T, p *process, what, text string) {
 	s.reads.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -72,7 +72,7 @@ func (s *same) check(t *testing.T, p *pod, what, text string) {
 }
 
 // seedUntil is the bars of a seed that end at or before a time, and begin after another.
-func (p *pod) seedUntil(t *testing.T, symbols []string, after, before int64) (string, error) {
+func (p *process) seedUntil(t *testing.T, symbols []string, after, before int64) (string, error) {
 	bars, err := p.seed(url.Values{"symbols": {strings.Join(symbols, ",")}, "timeframe": {"1m,5m"}, "seed": {"60"}})
 	if err != nil {
 		return "", err
@@ -87,20 +87,20 @@ func (p *pod) seedUntil(t *testing.T, symbols []string, after, before int64) (st
 // with the others' text, also while a fourth joins and one is killed.
 func TestRingsAreSpread(t *testing.T) {
 	doc, symbols := inventedDoc(60, 240, "1m, 5m")
-	s := startSystem(t, doc)
+	c := startCluster(t, doc, 0, "--max-store", "8Gi", "--max-memory", "1Gi")
 	for _, name := range []string{"a", "b", "c"} {
-		s.pod(name)
+		c.pod(name)
 	}
-	s.spread(3, 120)
-	for _, p := range s.pods {
+	c.spread(3, 120)
+	for _, p := range c.pods {
 		if held := p.report().Rings.Held; held < 120/3/2 || held > 120*2/3 {
 			t.Errorf("%s has %d rings of 120", p.name, held)
 		}
 	}
-	s.caughtUp()
+	c.allRead()
 	before := (time.Now().UnixMilli()/300_000)*300_000 - 300_000
 	told := &same{first: map[string]string{}}
-	look := func(p *pod, symbol string) error {
+	look := func(p *process, symbol string) error {
 		for _, tf := range []string{"1m", "5m"} {
 			text, err := p.page(symbol, tf, before)
 			if err != nil {
@@ -110,14 +110,14 @@ func TestRingsAreSpread(t *testing.T) {
 		}
 		return nil
 	}
-	seed := func(p *pod, n int) error {
+	seed := func(p *process, n int) error {
 		text, err := p.seedUntil(t, symbols[n*20:n*20+20], before-1_800_000, before)
 		if err == nil {
 			told.check(t, p, fmt.Sprint("seed ", n), text)
 		}
 		return err
 	}
-	for _, p := range s.pods {
+	for _, p := range c.pods {
 		for _, symbol := range symbols {
 			if err := look(p, symbol); err != nil {
 				t.Error(p.name, err)
@@ -135,7 +135,7 @@ func TestRingsAreSpread(t *testing.T) {
 	if n := strings.Count(told.first["seed 0"], "\n"); n < 20*(25+5) {
 		t.Errorf("a seed has %d bars", n)
 	}
-	for _, p := range s.pods {
+	for _, p := range c.pods {
 		if n := p.metric("ring_forwards_total", `"ok"`); n == 0 {
 			t.Errorf("%s asked nobody", p.name)
 		}
@@ -144,10 +144,10 @@ func TestRingsAreSpread(t *testing.T) {
 		}
 	}
 
-	var killed atomic.Pointer[pod]
+	var killed atomic.Pointer[process]
 	stop := make(chan struct{})
 	var readers sync.WaitGroup
-	first := slices.Clone(s.pods) // others join meanwhile
+	first := slices.Clone(c.pods) // others join meanwhile
 	for i := range 3 {
 		readers.Go(func() {
 			rnd := rand.New(rand.NewPCG(uint64(i), 1))
@@ -169,21 +169,21 @@ func TestRingsAreSpread(t *testing.T) {
 		})
 	}
 	reads := told.reads.Load()
-	d, serves := s.launch("d")
+	d, serves := c.launch("d")
 	select {
 	case <-serves:
 	case <-time.After(guard):
 		t.Error("a pod that joins does not serve: ", d.text())
 	}
-	s.spread(4, 120)
-	killed.Store(s.pods[1])
-	s.pods[1].kill()
-	s.spread(3, 120)
+	c.spread(4, 120)
+	killed.Store(c.pods[1])
+	c.pods[1].kill()
+	c.spread(3, 120)
 	close(stop)
 	readers.Wait()
 	t.Logf("%d reads while a pod joined and one was killed; d: %v rings in; a: %v in, %v out, read from BARS %v", told.reads.Load()-reads,
-		d.metric("ring_moves_total", `"in"`), s.pods[0].metric("ring_moves_total", `"in"`), s.pods[0].metric("ring_moves_total", `"out"`),
-		s.pods[0].metric("ring_forwards_total", `"log"`))
+		d.metric("ring_moves_total", `"in"`), c.pods[0].metric("ring_moves_total", `"in"`), c.pods[0].metric("ring_moves_total", `"out"`),
+		c.pods[0].metric("ring_forwards_total", `"log"`))
 	for _, symbol := range symbols {
 		if err := look(d, symbol); err != nil {
 			t.Error("d", err)
@@ -195,10 +195,10 @@ func TestRingsAreSpread(t *testing.T) {
 // long: what it has comes from BARS.
 func TestPeerHangs(t *testing.T) {
 	doc, symbols := inventedDoc(20, 240, "1m")
-	s := startSystem(t, doc)
-	a, b := s.pod("a"), s.pod("b")
-	s.spread(2, 20)
-	s.caughtUp()
+	c := startCluster(t, doc, 0, "--max-store", "8Gi", "--max-memory", "1Gi")
+	a, b := c.pod("a"), c.pod("b")
+	c.spread(2, 20)
+	c.allRead()
 	before := (time.Now().UnixMilli()/60_000)*60_000 - 120_000
 	told := &same{first: map[string]string{}}
 	for _, symbol := range symbols {
@@ -224,27 +224,27 @@ func TestPeerHangs(t *testing.T) {
 	if err := b.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	s.spread(2, 20)
+	c.spread(2, 20)
 }
 
 // TestMemoryFalls: with more pods each has less of the rings, in bytes.
 func TestMemoryFalls(t *testing.T) {
 	const symbols, rings = 300, 900
 	doc, _ := inventedDoc(symbols, 240, "1m, 2m, 3m")
-	s := startSystem(t, doc)
+	c := startCluster(t, doc, 0, "--max-store", "8Gi", "--max-memory", "1Gi")
 	first := 0
 	for n := 1; n <= 4; n++ {
-		s.pod(fmt.Sprint("pod-", n))
-		s.spread(n, rings)
+		c.pod(fmt.Sprint("pod-", n))
+		c.spread(n, rings)
 		if n == 1 {
-			s.caughtUp()
+			c.allRead()
 		} else if n == 3 {
 			continue
 		}
 		most, sum := 0, 0
 		eventually(t, "those that moved are let go", func() bool {
 			most, sum = 0, 0
-			for _, p := range s.pods {
+			for _, p := range c.pods {
 				b := p.report().Rings.Bytes
 				most, sum = max(most, b), sum+b
 			}
@@ -264,15 +264,15 @@ func TestMemoryFalls(t *testing.T) {
 // clients; who comes first gets the open bars at once, whichever pod has the partition.
 func TestListening(t *testing.T) {
 	doc, symbols := inventedDoc(40, 60, "1m")
-	s := startSystem(t, doc)
-	a, b := s.pod("a"), s.pod("b")
-	s.caughtUp()
-	for _, p := range s.pods {
+	c := startCluster(t, doc, 0, "--max-store", "8Gi", "--max-memory", "1Gi")
+	a, b := c.pod("a"), c.pod("b")
+	c.allRead()
+	for _, p := range c.pods {
 		if l := p.report().Listening; len(l.States)+len(l.Ticks) > 0 {
 			t.Errorf("%s listens to %+v without clients", p.name, l)
 		}
 	}
-	for _, p := range []*pod{a, b} {
+	for _, p := range []*process{a, b} {
 		c := mustConnect(t, p.url, url.Values{"symbols": {symbols[0] + "," + symbols[1]}, "events": {"microbar"}}, "")
 		for _, symbol := range symbols[:2] {
 			c.until(t, "the open bar of "+symbol, func(e eventsource.Event) bool { return strings.Contains(e.Data, symbol) })

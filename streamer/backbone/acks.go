@@ -155,13 +155,15 @@ func (a *acks) sweep() {
 		case <-lost:
 			a.giveUp(time.Time{}, fmt.Errorf("publish to TICKS: %w: %w", logs.ErrUnavailable, errSessionOver))
 		case now := <-tick.C:
-			a.giveUp(now, fmt.Errorf("publish to TICKS: %w: no answer in %s", logs.ErrUnavailable, answerWithin))
+			if a.giveUp(now, fmt.Errorf("publish to TICKS: %w: no answer in %s", logs.ErrUnavailable, answerWithin)) > 0 {
+				a.conn.revive() // others may listen to what nobody keeps
+			}
 		}
 	}
 }
 
-// giveUp ends with err what was to be answered before now, or everything if now is zero.
-func (a *acks) giveUp(now time.Time, err error) {
+// giveUp ends with err what was to be answered before now, or everything if now is zero, and returns how many.
+func (a *acks) giveUp(now time.Time, err error) int {
 	var late []uint64
 	a.mu.Lock()
 	for n, w := range a.waiting {
@@ -173,6 +175,7 @@ func (a *acks) giveUp(now time.Time, err error) {
 	for _, n := range late {
 		a.finish(n, err)
 	}
+	return len(late)
 }
 
 // close waits for what is under way, for drainWithin at most, and gives up the rest.

@@ -24,6 +24,10 @@ const (
 	reconnectWait = 50 * time.Millisecond
 	drainWithin   = time.Second
 	reviveEvery   = time.Second
+	// orphanedAfter is how long a stream has had no leader, though its servers have, before it is
+	// made anew: an election takes 9 s, and a member that starts may have to read what it has.
+	orphanedAfter = 30 * time.Second
+	askedAgain    = 3 * answerWithin // what was asked longer ago says nothing of the time between
 )
 
 // conn is a connection to a NATS server and the one stream that it is for. It consists of
@@ -39,6 +43,10 @@ type conn struct {
 	stream  jetstream.Stream // never asked for its Info: that would be a race
 	revived time.Time
 	back    map[*func()]struct{} // called when the connection is back
+
+	remake                     bool          // the stream may be made anew: its writers keep what matters of it
+	orphanedAfter              time.Duration // orphanedAfter, but in tests
+	leaderless, leaderlessSeen time.Time     // since when it has no leader, and when it was seen last
 
 	denied atomic.Pointer[error] // the last permission that was missing
 }
@@ -76,7 +84,7 @@ func inProcess(provider nats.InProcessConnProvider) link {
 
 // dial connects. The stream is not looked at before open.
 func dial(l link, stream jetstream.StreamConfig, log logr.Logger) (*conn, error) {
-	c := &conn{config: stream, log: log, session: newSession()}
+	c := &conn{config: stream, log: log, session: newSession(), orphanedAfter: orphanedAfter}
 	nc, err := nats.Connect(l.urls, append([]nats.Option{
 		nats.Name(stream.Name), nats.MaxReconnects(-1),
 		nats.ReconnectBufSize(-1), // see doc.go
@@ -138,7 +146,12 @@ func (c *conn) ensure(ctx context.Context, with stance) error {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	s, err := c.js.Stream(ctx, c.config.Name)
+	orphaned := c.orphaned(ctx, s, err)
 	switch {
+	case orphaned && !c.remake:
+		err = fmt.Errorf("it has had no leader for %s, and its servers have: delete it, and it is made again: %w", c.orphanedAfter, err)
+	case orphaned:
+		s, err = c.replace(ctx)
 	case err == nil && (with == makeIfAbsent || sameSettings(s.CachedInfo().Config, c.config)):
 	case err == nil:
 		s, err = c.js.UpdateStream(ctx, c.config)
@@ -155,6 +168,45 @@ func (c *conn) ensure(ctx context.Context, with stance) error {
 	defer c.mu.Unlock()
 	c.stream = s
 	return nil
+}
+
+// orphaned reports whether the stream has had no leader for a long time though its servers have one: s or
+// err is the answer to the question for it. (Members of a stream in memory that start again faster than one
+// gives the others what it has elect nobody any more: the one that was given a part waits for the rest and
+// does not stand, and those that have nothing need its vote. Seen with server 2.15 at restarts one
+// after another under load.)
+func (c *conn) orphaned(ctx context.Context, s jetstream.Stream, err error) bool {
+	var answer *jetstream.APIError
+	lacks := err == nil && s.CachedInfo().Cluster != nil && s.CachedInfo().Cluster.Leader == "" ||
+		errors.As(err, &answer) && (answer.ErrorCode == codeNotAvailable || answer.ErrorCode == codeOffline)
+	if lacks {
+		_, err := c.js.AccountInfo(ctx) // only servers that have a leader answer
+		lacks = err == nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	switch {
+	case !lacks:
+		c.leaderless = time.Time{}
+		return false
+	case c.leaderless.IsZero() || now.Sub(c.leaderlessSeen) > askedAgain:
+		c.leaderless = now
+	}
+	c.leaderlessSeen = now
+	return now.Sub(c.leaderless) >= c.orphanedAfter
+}
+
+// replace makes the stream anew in the place of one that has no leader.
+func (c *conn) replace(ctx context.Context) (jetstream.Stream, error) {
+	c.log.Info("the stream has had no leader, and its servers have: it is made anew, and its writers publish again what they keep", "for", c.orphanedAfter.String())
+	deleting, cancel := context.WithTimeout(ctx, answerWithin/4)
+	defer cancel()
+	// Whoever would answer may be who is lacking: what counts is whether it can be made then.
+	if err := c.js.DeleteStream(deleting, c.config.Name); err != nil {
+		c.log.V(1).Info("the deletion was not answered", "reason", err.Error())
+	}
+	return c.js.CreateStream(ctx, c.config)
 }
 
 // sameSettings reports whether a stream has the settings that we would give it.

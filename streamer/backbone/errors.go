@@ -3,6 +3,7 @@ package backbone
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -14,7 +15,10 @@ import (
 const (
 	codeWrongLastSequence         jetstream.ErrorCode = 10071
 	codeWrongLastSequenceConstant jetstream.ErrorCode = 10164
+	codeNoPeers                   jetstream.ErrorCode = 10005
+	codeNotAvailable              jetstream.ErrorCode = 10008
 	codeAccountExceeded           jetstream.ErrorCode = 10002
+	codeOffline                   jetstream.ErrorCode = 10118
 	codeInsufficientResources     jetstream.ErrorCode = 10023
 	codeMemoryExceeded            jetstream.ErrorCode = 10028
 	codeStorageExceeded           jetstream.ErrorCode = 10047
@@ -55,6 +59,12 @@ func refusesRoom(err *jetstream.APIError) bool {
 	return false
 }
 
+// passes reports whether the server's answer may be another one soon: it is busy, or a member that a
+// stream is to be placed on has just started.
+func passes(err *jetstream.APIError) bool {
+	return err.Code == 503 && !refusesRoom(err) || err.ErrorCode == codeNoPeers && strings.Contains(err.Description, "offline")
+}
+
 // gone says ErrUnavailable, or what the server's answer means. A stream that the server does
 // not have is made again.
 func (c *conn) gone(err error) error {
@@ -69,6 +79,9 @@ func (c *conn) gone(err error) error {
 	}
 	var answer *jetstream.APIError
 	if errors.As(err, &answer) {
+		if answer.ErrorCode == codeNotAvailable || answer.ErrorCode == codeOffline {
+			c.revive()
+		}
 		return fmt.Errorf("%w: %w", logs.ErrUnavailable, err)
 	}
 	return unavailable(err)

@@ -219,6 +219,7 @@ func (r *remote) attempt(ctx context.Context) (_ *Backbone, err error) {
 			}
 		}
 		has.fit(&c.config, r.Replicas)
+		c.remake = s.conn == &b.ticksConn && r.Streams == OwnStreams
 		if err := r.openStream(ctx, c); err != nil {
 			return nil, err
 		}
@@ -242,7 +243,7 @@ func (r *remote) openStream(ctx context.Context, c *conn) error {
 		var answer *jetstream.APIError
 		if denied := c.denied.Load(); denied != nil {
 			return unfit("stream %s: %v: allow it, and have the stream made with subjects %q", c.config.Name, *denied, c.config.Subjects)
-		} else if errors.As(err, &answer) && (answer.Code != 503 || refusesRoom(answer)) {
+		} else if errors.As(err, &answer) && !passes(answer) {
 			return unfit("stream %s is not there and cannot be made (%s): have it made with subjects %q, storage %s, max_bytes %d, max_age %s",
 				c.config.Name, answer.Description, c.config.Subjects, c.config.Storage, c.config.MaxBytes, c.config.MaxAge)
 		}
