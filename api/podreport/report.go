@@ -11,7 +11,7 @@ type Report struct {
 	ConfigRevision string `json:"configRevision"`
 	// ConfigGeneration is the generation of the shape of bars that is in effect.
 	ConfigGeneration int64 `json:"configGeneration"`
-	// ConfigError says why the newest document is not run; empty if it is.
+	// ConfigError says why the newest document is not run, a line for each mistake; empty if it is.
 	ConfigError string       `json:"configError"`
 	Secrets     []Secret     `json:"secrets"`
 	Epoch       string       `json:"epoch"`

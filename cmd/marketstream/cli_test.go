@@ -24,11 +24,19 @@ func TestSentences(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = busy.Close() }()
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := gone.Addr().String()
+	_ = gone.Close()
 	noTrades := replayDoc(t, t.TempDir(), "1", "", "SPY")
 	badHeader := replayDoc(t, write(t, "trades.csv", "symbol,time,price,size\nSPY,1,2,3\n"), "1", "", "SPY")
 	badRow := replayDoc(t, write(t, "trades.csv", "symbol,ts,price,size\nSPY,1,2,3\nSPY,2,x,3\n"), "1", "", "SPY")
 	vendor := write(t, "vendor.yaml", "apiVersion: marketstream.dev/v1alpha1\nkind: MarketStream\nmetadata: {name: a}\nspec: {symbols: [SPY], feed: {kraken: {}}}\n")
 	unknown := write(t, "unknown.yaml", "apiVersion: marketstream.dev/v1alpha1\nkind: MarketStream\nmetadata: {name: a}\nspec: {symbols: [SPY], feed: {synthetic: {}}, stream: {bufferCap: 5}}\n")
+	several := write(t, "several.yaml", "apiVersion: marketstream.dev/v1alpha1\nkind: MarketStream\nmetadata: {name: a}\nspec: {symbols: [SPY], feed: {synthetic: {}}, stream: {bufferCap: 5, seedBars: 9999}}\n")
+	pod := write(t, "pod.yaml", "apiVersion: v1\nkind: Pod\n")
 	store := t.TempDir()
 	p := start(t, demo)
 	for _, c := range []struct {
@@ -39,7 +47,12 @@ func TestSentences(t *testing.T) {
 	}{
 		{"busy port", []string{"run", "-f", demo, "--listen", busy.Addr().String()}, 1, []string{busy.Addr().String(), "in use", "--listen"}},
 		{"busy internal port", []string{"run", "-f", demo, "--listen", "127.0.0.1:0", "--internal-listen", busy.Addr().String()}, 1, []string{busy.Addr().String(), "in use", "--internal-listen"}},
-		{"no such file", []string{"run", "-f", "nothing.yaml"}, 1, []string{"nothing.yaml", "no such file"}},
+		{"no such file", []string{"run", "-f", "nothing.yaml"}, 1, []string{"run: nothing.yaml: there is no such file\n"}},
+		{"a directory", []string{"run", "-f", store}, 1, []string{store + " is a directory; name a file in it\n"}},
+		{"several mistakes", []string{"run", "-f", several}, 1, []string{"several.yaml has mistakes:\n  spec.stream.bufferCap: Invalid value: \"5\"", "\n  spec.stream.seedBars: Invalid value: 9999: want 0 to 5000\n"}},
+		{"another object", []string{"run", "-f", pod}, 1, []string{"apiVersion: Invalid value: \"v1\": want marketstream.dev/v1alpha1\n", "kind: Invalid value: \"Pod\": want MarketStream\n"}},
+		{"one port twice", []string{"run", "-f", demo, "--listen", free, "--internal-listen", free}, 1, []string{"--listen " + free + " and --internal-listen " + free + ": they are one port"}},
+		{"no configuration", []string{"streamer", "--config", store, "--backbone", "nats://127.0.0.1:1"}, 1, []string{"stream.yaml: there is no such file\n"}},
 		{"no file", []string{"run"}, 1, []string{"-f"}},
 		{"unknown flag", []string{"run", "--port", "1"}, 2, []string{"-port"}},
 		{"unknown command", []string{"serve"}, 2, []string{`"serve"`}},
@@ -90,10 +103,20 @@ func TestSentences(t *testing.T) {
 			if strings.Contains(errs.String(), "goroutine") {
 				t.Errorf("a stack trace: %s", errs.String())
 			}
-			if c.code == 1 && c.name != "wrong row" && strings.Count(strings.TrimSpace(errs.String()), "\n") > 0 {
+			if c.code == 1 && c.name != "wrong row" && c.name != "several mistakes" && c.name != "another object" && strings.Count(strings.TrimSpace(errs.String()), "\n") > 0 {
 				t.Errorf("more than one line: %s", errs.String())
 			}
 		})
+	}
+}
+
+// TestVersion: --version is what people try first.
+func TestVersion(t *testing.T) {
+	for _, arg := range []string{"version", "--version", "-version"} {
+		var out, errs bytes.Buffer
+		if code := dispatch(context.Background(), []string{arg}, &out, &errs); code != 0 || out.String() != "marketstream "+version+"\n" {
+			t.Errorf("%s: exit code %d, %q %q", arg, code, out.String(), errs.String())
+		}
 	}
 }
 

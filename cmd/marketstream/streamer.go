@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -67,13 +66,8 @@ func streamerCommand(ctx context.Context, args []string, out, errs io.Writer) er
 	if err != nil {
 		return err
 	}
-	public, err := bind("--listen", *listen)
+	public, inside, err := bindBoth(*listen, *internal)
 	if err != nil {
-		return err
-	}
-	inside, err := bind("--internal-listen", *internal)
-	if err != nil {
-		_ = public.Close()
 		return err
 	}
 	ctx, hurry, stop := untilSignal(ctx)
@@ -91,11 +85,11 @@ func streamerCommand(ctx context.Context, args []string, out, errs io.Writer) er
 
 // readDirectory reads a document and its generation, as the operator mounts them.
 func readDirectory(dir string) (in engine.Input, err error) {
-	if in.Document, err = os.ReadFile(filepath.Join(dir, documentFile)); err != nil {
+	if in.Document, err = readFile(filepath.Join(dir, documentFile)); err != nil {
 		return in, err
 	}
 	path := filepath.Join(dir, generationFile)
-	text, err := os.ReadFile(path)
+	text, err := readFile(path)
 	if err != nil {
 		return in, err
 	}

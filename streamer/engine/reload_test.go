@@ -32,6 +32,11 @@ func TestConfigError(t *testing.T) {
 	r.edit(invented)
 	cleared()
 	failed(strings.Replace(invented, "[1m, 5m]", "[1m, 7m]", 1), "7m")
+	failed(strings.NewReplacer("[1m, 5m]", "[1m, 7m]", "ticksPerSecond: 2", "ticksPerSecond: many").Replace(invented),
+		"spec.feed.synthetic.ticksPerSecond: Invalid value: \"many\": want a whole number\nspec.timeframes[1]: Unsupported value: \"7m\"")
+	if both := `mistakes"=["spec.feed.synthetic.ticksPerSecond: Invalid value: \"many\": want a whole number" "spec.timeframes[1]:`; !strings.Contains(r.log(), both) {
+		t.Error("the log does not tell both mistakes:\n", r.log())
+	}
 	failed("", "empty")
 	better := strings.Replace(invented, "[1m, 5m]", "[1m, 15m]", 1)
 	r.edit(better)
@@ -43,8 +48,8 @@ func TestConfigError(t *testing.T) {
 	eventually(t, "it says that it can't be read", func() bool { return strings.Contains(r.status().ConfigError, "not there") })
 	r.unreadable.Store(false)
 	cleared()
-	if n := strings.Count(r.log(), "is not run"); n != 5 {
-		t.Errorf("%d lines of refused documents, want one for each of 5:\n%s", n, r.log())
+	if n := strings.Count(r.log(), "is not run"); n != 6 {
+		t.Errorf("%d lines of refused documents, want one for each of 6:\n%s", n, r.log())
 	}
 }
 
