@@ -60,16 +60,20 @@ func backboneCommand(ctx context.Context, args []string, out, errs io.Writer) er
 	defer flush()
 	began := time.Now()
 	o.Progress = func(what string) {
+		if *format == "json" { // a log that programs read has nothing else in it
+			o.Log.Info("backbone", "step", what)
+			return
+		}
 		_, _ = fmt.Fprintf(out, "  %5.1f s  %s\n", time.Since(began).Seconds(), what)
 	}
 	ctx, hurry, stop := untilSignal(ctx)
 	defer stop()
-	_, _ = fmt.Fprintf(out, "MarketStream %s · backbone %s, store %s\n", version, o.Name, o.Store)
+	o.Progress(fmt.Sprintf("MarketStream %s · backbone %s, store %s", version, o.Name, o.Store))
 	n, err := backbone.StartNode(ctx, o)
 	if err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(out, "  probes at http://%s\n", n.HealthAddr())
+	o.Progress("probes at http://" + n.HealthAddr())
 	select {
 	case <-ctx.Done():
 	case <-n.Done():

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/marketstream/marketstream/streamer/httperr"
 )
@@ -191,7 +192,43 @@ func TestRun(t *testing.T) {
 	if got := c.response.Header.Get("X-Market-Source"); got != "synthetic" {
 		t.Errorf("X-Market-Source %q: invented data must say so", got)
 	}
+	c.close()
 	p.stop()
+	if text := p.text(); !strings.Contains(text, "draining …") || !strings.HasSuffix(text, "stopped\n") || strings.Contains(text, "ended before") {
+		t.Errorf("of its end it says\n%s", text)
+	}
+}
+
+// TestSignals: the first ends it politely, a second at once, unless it is the first once more.
+func TestSignals(t *testing.T) {
+	at := time.Unix(0, 0)
+	for _, c := range []struct {
+		after []time.Duration
+		want  string
+	}{
+		{[]time.Duration{0}, "first"},
+		{[]time.Duration{0, time.Millisecond, sameSignal - 1}, "first"}, // `timeout` sends it to the process and to its group
+		{[]time.Duration{0, sameSignal}, "first then"},
+		{[]time.Duration{0, time.Millisecond, time.Second}, "first then"},
+	} {
+		signals, ended := make(chan os.Signal), make(chan struct{})
+		times := make(chan time.Time, 1)
+		var said []string
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			followSignals(signals, ended, func() time.Time { return <-times }, func() { said = append(said, "first") }, func() { said = append(said, "then") })
+		}()
+		for _, d := range c.after {
+			times <- at.Add(time.Hour + d)
+			signals <- os.Interrupt
+		}
+		close(ended)
+		<-done
+		if got := strings.Join(said, " "); got != c.want {
+			t.Errorf("signals after %v: %q, want %q", c.after, got, c.want)
+		}
+	}
 }
 
 // TestTailWaits: a server that is full is one that answers, and says when to come back.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -73,36 +73,19 @@ func (c *cluster) add(args ...string) *process {
 	}
 	p.cmd = exec.Command(binary(t), append([]string{"streamer", "--config", c.config, "--backbone", "nats://" + c.node.listen, "--backbone-credentials", token,
 		"--listen", public, "--internal-listen", inside, "--pod", fmt.Sprintf("pod%d-aaaaaaaa", c.made), "--drain", "1s", "--log-format", "console"}, args...)...)
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.cmd.Stderr = writerFunc(func(b []byte) (int, error) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return p.output.Write(b)
+	serving := make(chan struct{})
+	var once sync.Once
+	run(p, func(line string) {
+		if podServes.MatchString(line) {
+			once.Do(func() { close(serving) })
+		}
 	})
-	if err := p.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
 			t.Logf("%s\n%s", p.url, p.text())
 		}
 	})
-	serving := make(chan struct{})
-	go func() {
-		defer close(p.ended)
-		told := false
-		for in := bufio.NewScanner(out); in.Scan(); {
-			if !told && strings.HasPrefix(in.Text(), "serving on") {
-				told = true
-				close(serving)
-			}
-		}
-		p.err = p.cmd.Wait()
-	}()
 	select {
 	case <-serving:
 	case <-p.ended:

@@ -71,18 +71,13 @@ func unused(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// run starts a process and calls line with what it prints.
+// run starts a process and calls line with what it logs.
 func run(p *process, line func(string)) {
 	p.t.Helper()
-	out, err := p.cmd.StdoutPipe()
+	out, err := p.cmd.StderrPipe()
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.cmd.Stderr = writerFunc(func(b []byte) (int, error) {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return p.output.Write(b)
-	})
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
@@ -90,6 +85,9 @@ func run(p *process, line func(string)) {
 	go func() {
 		defer close(p.ended)
 		for in := bufio.NewScanner(out); in.Scan(); {
+			p.mu.Lock()
+			p.output.WriteString(in.Text() + "\n")
+			p.mu.Unlock()
 			if line != nil {
 				line(in.Text())
 			}
@@ -98,7 +96,8 @@ func run(p *process, line func(string)) {
 	}()
 }
 
-var podServes = regexp.MustCompile(`serving on (\S+), inside on (\S+)`)
+// podServes is the log line of a streamer that serves.
+var podServes = regexp.MustCompile(`\tserving\t\{"public": "([^"]+)", "internal": "([^"]+)"\}`)
 
 // launch starts a pod, and does not wait until it serves.
 func (s *system) launch(name string, args ...string) (*pod, <-chan struct{}) {

@@ -56,15 +56,20 @@ func runCommand(ctx context.Context, args []string, out, errs io.Writer) error {
 	defer stop()
 	say := &teller{out: out, began: time.Now()}
 	say.welcome(doc, *data, ignored)
-	return engine.Run(ctx, engine.Options{
+	err = engine.Run(ctx, engine.Options{
 		Document: doc, Input: engine.Input{Document: source}, Read: func() (engine.Input, error) {
 			data, err := readFile(*file)
 			return engine.Input{Document: data}, err
 		},
 		DataDir: *data, Public: public, Internal: inside,
 		Version: version, Log: log, DrainFor: drainFor, Progress: say.progress,
-		Ready: func() { say.ready(doc, public.Addr().String(), inside.Addr().String()) },
+		Ready:    func() { say.ready(doc, public.Addr().String(), inside.Addr().String()) },
+		Draining: say.draining,
 	}, hurry)
+	if err == nil {
+		say.stopped()
+	}
+	return err
 }
 
 // readDocument reads, checks and resolves a document; ignored are the fields that have no
@@ -144,30 +149,41 @@ func bind(flag, address string) (net.Listener, error) {
 	return l, nil
 }
 
+// sameSignal is how soon after the first a second signal is the same one: `timeout` and some shells
+// and makes pass on to the process what its whole group got already.
+const sameSignal = 500 * time.Millisecond
+
 // untilSignal ends ctx at the first SIGINT or SIGTERM and closes hurry at the second.
 func untilSignal(ctx context.Context) (_ context.Context, hurry <-chan struct{}, stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	second, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		for n := 0; n < 2; n++ {
-			select {
-			case <-signals:
-			case <-ended:
-				return
-			}
-			if n == 0 {
-				cancel()
-			} else {
-				close(second)
-			}
-		}
-	}()
+	go followSignals(signals, ended, time.Now, cancel, func() { close(second) })
 	return ctx, second, func() {
 		signal.Stop(signals)
 		close(ended)
 		cancel()
+	}
+}
+
+// followSignals calls first at the first signal and then at the second, which ends it as ended does.
+func followSignals(signals <-chan os.Signal, ended <-chan struct{}, now func() time.Time, first, then func()) {
+	var began time.Time
+	for {
+		select {
+		case <-signals:
+		case <-ended:
+			return
+		}
+		switch at := now(); {
+		case began.IsZero():
+			began = at
+			first()
+		case at.Sub(began) >= sameSignal:
+			then()
+			return
+		}
 	}
 }
 
@@ -207,6 +223,20 @@ Serving on http://%[1]s. Paste one of these into another terminal:
 Ctrl-C drains and stops.
 `, public, inside, symbol)
 }
+
+func (t *teller) draining(streams int) {
+	fmt.Fprintln(t.out)
+	switch streams {
+	case 0:
+		t.progress("draining …")
+	case 1:
+		t.progress(fmt.Sprintf("draining … one open stream ends within %s; Ctrl-C again ends it at once", drainFor))
+	default:
+		t.progress(fmt.Sprintf("draining … %d open streams end within %s; Ctrl-C again ends them at once", streams, drainFor))
+	}
+}
+
+func (t *teller) stopped() { t.progress("stopped") }
 
 func namespaceOf(doc *v1alpha1.MarketStream) string {
 	if doc.Namespace == "" {

@@ -50,6 +50,8 @@ type Options struct {
 	Progress func(string)
 	// Ready is called once it serves; may be nil.
 	Ready func()
+	// Draining is called when it begins to end, with how many streams are open; may be nil.
+	Draining func(streams int)
 	// DrainFor is how long open streams are given to end, spread over it.
 	DrainFor time.Duration
 	// Upstream serves history older than the log; nil: none.
@@ -416,6 +418,9 @@ func (e *Engine) close() error {
 // the window, and returns.
 func (e *Engine) drain(hurry <-chan struct{}) {
 	e.draining.Store(true)
+	if e.opts.Draining != nil {
+		e.opts.Draining(e.hub.Connections())
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), e.opts.DrainFor+time.Second)
 	defer cancel()
 	go func() {
