@@ -56,7 +56,7 @@ type Feed struct {
 	State   string `json:"state"`
 	Reason  string `json:"reason"`
 	Session string `json:"session"`
-	// WatermarkMs: every trade up to here is in; 0: none yet.
+	// WatermarkMs: every trade up to here is in; 0: none yet. Once State is "ended" it is the time of the last trade.
 	WatermarkMs int64 `json:"watermarkMs"`
 }
 
@@ -65,7 +65,7 @@ type Partition struct {
 	ID      int    `json:"id"`
 	Token   uint64 `json:"token"`
 	Symbols int    `json:"symbols"`
-	// WatermarkMs of its fold; 0: none yet.
+	// WatermarkMs of its fold; 0: none yet. After the end of a feed it is the time of its last trade.
 	WatermarkMs int64 `json:"watermarkMs"`
 	// LastSeq is the sequence of its last frame in BARS.
 	LastSeq uint64 `json:"lastSeq"`

@@ -136,16 +136,21 @@ func Run(ctx context.Context, opts Options, hurry <-chan struct{}) (err error) {
 		servers.stop()
 	}()
 	if err := e.start(ctx, hurry); err != nil {
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return nil // it was told to end before it had begun
+		}
 		return err
 	}
 	if err := e.catchUp(ctx); err != nil {
 		return err
 	}
-	servers.open(e.publicMux())
-	e.serving.Store(true)
-	e.running.Go(e.becomeReady)
-	if opts.Ready != nil {
-		opts.Ready()
+	if ctx.Err() == nil {
+		servers.open(e.publicMux())
+		e.serving.Store(true)
+		e.running.Go(e.becomeReady)
+		if opts.Ready != nil {
+			opts.Ready()
+		}
 	}
 	select {
 	case <-ctx.Done():

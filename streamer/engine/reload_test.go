@@ -153,6 +153,30 @@ func TestExpectedCounters(t *testing.T) {
 	}
 }
 
+// TestEndedWatermark: after the end of a recording the watermark that is told is the time of its last
+// trade, also once the log is all that is left of it, and not the log's sentinel.
+func TestEndedWatermark(t *testing.T) {
+	dir := t.TempDir()
+	doc := strings.Replace(recorded(t, filepath.Join(dir, "trades.csv"), 600), `speed: "100"`, `speed: Max`, 1)
+	const last = 1_709_649_000_000 + 599*1000
+	for range 2 {
+		r := serve(t, doc, filepath.Join(dir, "log"))
+		eventually(t, "the last trade is told", func() bool {
+			s := r.status()
+			return s.Feed.State == "ended" && s.Feed.WatermarkMs == last && len(s.Partitions) > 0
+		})
+		for _, p := range r.status().Partitions {
+			if p.Symbols > 0 && p.WatermarkMs != last || p.WatermarkMs > last {
+				t.Errorf("partition %d is told to be at %d", p.ID, p.WatermarkMs)
+			}
+		}
+		if got, want := string(r.get(r.url+"/api/market/status")), fmt.Sprintf(`"state":"ended","watermarkMs":%d,`, last); !strings.Contains(got, want) {
+			t.Errorf("%s lacks %s", got, want)
+		}
+		r.end()
+	}
+}
+
 // TestRecordingGrew: what was appended to a recording whose end the log has comes too late, and the
 // log says so.
 func TestRecordingGrew(t *testing.T) {
