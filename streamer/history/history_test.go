@@ -522,8 +522,8 @@ func TestErrors(t *testing.T) {
 		"/api/coverage?symbol=SPY&from=5&to=3":                                     `400 from, to: 5, 3`,
 		"/api/coverage?symbol=SPY&from=1&to=999999999999":                          `400 from, to`,
 		"/api/coverage?symbol=SPY&from=9223372036854775800&to=9223372036854775807": "400 from: ",
-		"/api/nothing":           "404 there is nothing at /api/nothing",
-		"/api/symbols/subscribe": "405 method GET: want POST",
+		"/api/nothing":                                                             "404 there is nothing at /api/nothing",
+		"/api/symbols/subscribe":                                                   "405 method GET: want POST",
 	} {
 		res, body := w.get(path)
 		var e struct {
