@@ -199,6 +199,26 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestSampleReplay: the sample of a replay runs as it stands, from the root of the project.
+func TestSampleReplay(t *testing.T) {
+	text, err := os.ReadFile("../../config/samples/replay.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const path = "path: config/samples/"
+	root, err := filepath.Abs("../..")
+	if err != nil || strings.Count(string(text), path) != 1 {
+		t.Fatal(err, string(text))
+	}
+	p := start(t, write(t, "replay.yaml", strings.NewReplacer(path, "path: "+root+"/config/samples/", `speed: "10"`, `speed: "1000"`).Replace(string(text))))
+	for _, symbol := range []string{"DEMO-A", "DEMO-B"} {
+		eventually(t, symbol+" has two rounds of the recording", func() bool {
+			return len(p.history(map[string][]string{"symbol": {symbol}, "timeframe": {"5m"}})) >= 4
+		})
+	}
+	p.stop()
+}
+
 // TestSignals: the first ends it politely, a second at once, unless it is the first once more.
 func TestSignals(t *testing.T) {
 	at := time.Unix(0, 0)
