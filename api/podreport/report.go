@@ -11,7 +11,7 @@ type Report struct {
 	ConfigRevision string `json:"configRevision"`
 	// ConfigGeneration is the generation of the shape of bars that is in effect.
 	ConfigGeneration int64 `json:"configGeneration"`
-	// ConfigError says why the newest document is not run; empty if it is.
+	// ConfigError says why the newest document is not run, a line for each mistake; empty if it is.
 	ConfigError string       `json:"configError"`
 	Secrets     []Secret     `json:"secrets"`
 	Epoch       string       `json:"epoch"`
@@ -56,7 +56,7 @@ type Feed struct {
 	State   string `json:"state"`
 	Reason  string `json:"reason"`
 	Session string `json:"session"`
-	// WatermarkMs: every trade up to here is in; 0: none yet.
+	// WatermarkMs: every trade up to here is in; 0: none yet. Once State is "ended" it is the time of the last trade.
 	WatermarkMs int64 `json:"watermarkMs"`
 }
 
@@ -65,7 +65,7 @@ type Partition struct {
 	ID      int    `json:"id"`
 	Token   uint64 `json:"token"`
 	Symbols int    `json:"symbols"`
-	// WatermarkMs of its fold; 0: none yet.
+	// WatermarkMs of its fold; 0: none yet. After the end of a feed it is the time of its last trade.
 	WatermarkMs int64 `json:"watermarkMs"`
 	// LastSeq is the sequence of its last frame in BARS.
 	LastSeq uint64 `json:"lastSeq"`

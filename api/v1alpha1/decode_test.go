@@ -60,6 +60,69 @@ func TestDecodeSays(t *testing.T) {
 	}
 }
 
+// TestAllMistakes: a document's mistakes are told all at once, a line for each, whatever kind they are.
+func TestAllMistakes(t *testing.T) {
+	for _, c := range []struct {
+		name, doc string
+		want      []string // how the lines begin
+	}{
+		{"of every kind", head + `spec:
+  symbols: [SPY, ON, spy]
+  timeframes: [1m, 7m]
+  feed: {synthetic: {ticksPerSecond: many, speeed: 5}}
+  history: {ringCapacity: 0}
+  stream: {ticks: Enabled, ticks: Disabled, seedBars: 9999, heartbeatInterval: soon}
+  backbone: {storage: {size: big}, retention: 1h}
+  access: {tlsSecretName: tls}
+`, []string{
+			`spec.access.tlsSecretName: not available yet`,
+			`line 9: "ticks" stands twice`,
+			`spec.backbone.storage.size: Invalid value: "big": want a quantity`,
+			`spec.feed.synthetic.speeed: Invalid value: "5": there is no such field; did you mean "speed"?`,
+			`spec.feed.synthetic.ticksPerSecond: Invalid value: "many": want a whole number`,
+			`spec.symbols[1]: Invalid value: "true": want text; put it in quotes`,
+			`spec.symbols[2]: Invalid value: "spy": the same as spec.symbols[0]`,
+			`spec.timeframes[1]: Unsupported value: "7m": supported values: "1m"`,
+			`spec.stream.heartbeatInterval: Invalid value: "soon": want a length of time`,
+			`spec.stream.seedBars: Invalid value: 9999: want 0 to 5000`,
+			`spec.history.ringCapacity: Invalid value: 0: want 1 to 100000`,
+			`spec.backbone.retention: Invalid value: "1h": want a length of time from 48h`,
+		}},
+		{"what a wrong field would have been is not missed", head + "spec: {symbols: SPY, feed: {sintetic: {}}}\n", []string{
+			`spec.feed.sintetic: Invalid value`, `spec.symbols: Invalid value: "SPY": want a list`}},
+		{"two feeds", head + "spec: {symbols: [A], feed: {synthetic: {}, replay: {path: a.csv}}}\n", []string{
+			`spec.feed: Invalid value: "replay and synthetic": name exactly one feed`}},
+		{"no feed", head + "spec: {symbols: [A], feed: {}}\n", []string{`spec.feed: Required value: name exactly one feed`}},
+		{"a feed to come", head + "spec: {symbols: [A, A], feed: {alpaca: {feed: XXX}}}\n", []string{
+			`spec.feed.alpaca: not available yet; the feeds that run are coinbase, replay, synthetic`,
+			`spec.symbols[1]`, `spec.feed.alpaca.feed: Unsupported value`, `spec.feed.alpaca.keySecretRef.name: Required value: name the Secret`}},
+		{"another object", "kind: Pod\nspec: {containers: []}\n", []string{
+			`apiVersion: Required value: want marketstream.dev/v1alpha1`, `kind: Invalid value: "Pod": want MarketStream`}},
+		{"pin and jwt", head + "spec: {symbols: [A], feed: {synthetic: {}}, access: {auth: {pin: {secretRef: {name: a, key: b}}, jwt: {issuer: a, jwksURL: 'https://a'}}}}\n", []string{
+			`spec.access.auth: not available yet`, `spec.access.auth: Invalid value: "pin and jwt"`}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, _, err := v1alpha1.DecodeRunnable([]byte(c.doc))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			got := strings.Split(err.Error(), "\n")
+			missed := 0
+			for i := range max(len(got), len(c.want)) {
+				if i >= len(got) || i >= len(c.want) || !strings.HasPrefix(got[i], c.want[i]) {
+					missed++
+				}
+			}
+			if missed > 0 {
+				t.Errorf("it says\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(c.want, "\n  "))
+			}
+		})
+	}
+	if _, _, err := v1alpha1.DecodeRunnable([]byte(head + "spec: {feed: {synthetic: {}}, symbols: [" + strings.Repeat("' ',", 500) + "A]}")); !strings.Contains(err.Error(), "more") || strings.Count(err.Error(), "\n") > 100 {
+		t.Errorf("of a document that is wrong all over %d lines", strings.Count(err.Error(), "\n"))
+	}
+}
+
 func TestSamples(t *testing.T) {
 	files, err := filepath.Glob("../../config/samples/*.yaml")
 	if err != nil || len(files) < 3 {
@@ -103,8 +166,14 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		v1alpha1.Validate(ms)
-		_, _ = v1alpha1.CheckRunnable(ms)
+		if wrong := v1alpha1.Validate(ms); len(wrong) == 0 {
+			_, err = v1alpha1.CheckRunnable(ms)
+		} else {
+			err = wrong.ToAggregate()
+		}
+		if _, _, runErr := v1alpha1.DecodeRunnable(data); (err == nil) != (runErr == nil) {
+			t.Fatalf("in parts %v, at once %v", err, runErr)
+		}
 		ms.Resolve()
 		var theirs v1alpha1.MarketStream
 		if err := yaml.UnmarshalStrict(data, &theirs); err != nil {

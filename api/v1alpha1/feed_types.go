@@ -180,18 +180,20 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="!(has(self.volume) && has(self.configMap))",message="name volume or configMap, not both"
 type ReplayFeed struct {
-	// Path of a CSV file of trades or of a directory of them; in a cluster, inside volume or configMap.
+	// Path of a CSV file of trades or of a directory of them; in a cluster, inside volume or configMap. A relative
+	// path begins where the process is started, not where the document is.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	Path string `json:"path"`
-	// Speed; absent: 1, the recorded pace.
+	// Speed: "1" is the recorded pace, "10" ten times faster, Max as fast as it goes. Absent: 1.
 	// +optional
 	Speed Speed `json:"speed,omitempty"`
-	// Loop; absent: Never.
+	// Loop Forever begins again at the end, each round later than the one before. Absent: Never, it ends there.
 	// +optional
 	Loop LoopMode `json:"loop,omitempty"`
-	// Rebase shifts times to the present, or keeps them; absent: Now.
+	// Rebase Now shifts all times by a whole number of the longest timeframe, so that the first trade is less than one
+	// of it ago; Keep leaves them as recorded. Absent: Now.
 	// +optional
 	Rebase RebaseMode `json:"rebase,omitempty"`
 	// Volume that holds the trades.

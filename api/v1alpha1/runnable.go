@@ -1,19 +1,26 @@
 package v1alpha1
 
 import (
-	"errors"
+	"slices"
 	"strings"
 )
 
 // available are the feeds that there are.
-var available = map[string]bool{"replay": true, "synthetic": true, "coinbase": true}
+var available = []string{"coinbase", "replay", "synthetic"}
 
 // CheckRunnable says what one machine makes of a valid object. ignored are the paths of
 // fields of the control plane that are set and have no effect there. The error lists the
 // fields whose engine is not available yet: they are never passed over in silence.
 func CheckRunnable(m *MarketStream) (ignored []string, err error) {
+	ignored, missing := runnable(m)
+	if len(missing) > 0 {
+		return nil, missing
+	}
+	return ignored, nil
+}
+
+func runnable(m *MarketStream) (ignored []string, missing Mistakes) {
 	s := &m.Spec
-	var missing []string
 	need := func(set bool, path string) {
 		if set {
 			missing = append(missing, path+": not available yet")
@@ -25,7 +32,9 @@ func CheckRunnable(m *MarketStream) (ignored []string, err error) {
 		}
 	}
 	for _, f := range s.Feed.named() {
-		need(f.there && !available[f.name], "spec.feed."+f.name)
+		if f.there && !slices.Contains(available, f.name) {
+			missing = append(missing, "spec.feed."+f.name+": not available yet; the feeds that run are "+strings.Join(available, ", "))
+		}
 	}
 	if a := s.Access; a != nil {
 		need(a.Auth != nil, "spec.access.auth")
@@ -57,8 +66,5 @@ func CheckRunnable(m *MarketStream) (ignored []string, err error) {
 		pass(mon.Labels != nil, "spec.monitoring.labels")
 	}
 	pass(s.Pod != nil, "spec.pod")
-	if len(missing) > 0 {
-		return nil, errors.New(strings.Join(missing, "\n"))
-	}
-	return ignored, nil
+	return ignored, missing
 }

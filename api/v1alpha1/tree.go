@@ -117,6 +117,36 @@ func checkStruct(path *field.Path, v any, t reflect.Type) field.ErrorList {
 	return errs
 }
 
+// without returns a decoded document in which nothing stands at some paths: a field is gone, an
+// item of a list is null, so that those after it keep their places.
+func without(v any, at string, paths []string) any {
+	if slices.Contains(paths, at) {
+		return nil
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for name, x := range v {
+			sub := name
+			if at != "" {
+				sub = at + "." + name
+			}
+			if slices.Contains(paths, sub) || slices.Contains(paths, at+"["+name+"]") {
+				continue
+			}
+			out[name] = without(x, sub, paths)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, x := range v {
+			out[i] = without(x, fmt.Sprintf("%s[%d]", at, i), paths)
+		}
+		return out
+	}
+	return v
+}
+
 // collect lists the fields of a struct by their names in JSON.
 func collect(t reflect.Type, known map[string]reflect.Type) {
 	for i := range t.NumField() {

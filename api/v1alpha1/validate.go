@@ -191,8 +191,10 @@ func (c *check) access(path *field.Path, a *Access) {
 		return
 	}
 	path = path.Child("auth")
-	if (auth.PIN != nil) == (auth.JWT != nil) {
-		c.errs = append(c.errs, field.Required(path, "name exactly one of pin and jwt"))
+	if auth.PIN == nil && auth.JWT == nil {
+		c.required(path, "", "name exactly one of pin and jwt")
+	} else if auth.PIN != nil && auth.JWT != nil {
+		c.invalid(path, "pin and jwt", "name exactly one of them")
 	}
 	if p := auth.PIN; p != nil {
 		c.secretKey(path.Child("pin", "secretRef"), &p.SecretRef)

@@ -3,20 +3,23 @@ package v1alpha1
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 func (c *check) feed(path *field.Path, f *Feed) {
-	n := 0
+	var there []string
 	for _, named := range f.named() {
 		if named.there {
-			n++
+			there = append(there, named.name)
 		}
 	}
-	if n != 1 {
-		c.errs = append(c.errs, field.Required(path, "name exactly one feed: polygon, alpaca, coinbase, kraken, binance, replay or synthetic"))
+	if one := "name exactly one feed: polygon, alpaca, coinbase, kraken, binance, replay or synthetic"; len(there) == 0 {
+		c.required(path, "", one)
+	} else if len(there) > 1 {
+		c.invalid(path, strings.Join(there, " and "), one)
 	}
 	if p := f.Polygon; p != nil {
 		c.vendor(path.Child("polygon"), &p.VendorEndpoint)

@@ -61,20 +61,23 @@ func backboneCommand(ctx context.Context, args []string, out, errs io.Writer) er
 	defer flush()
 	began := time.Now()
 	var mu sync.Mutex // of out: the node tells its progress from a goroutine of its own
-	say := func(format string, args ...any) {
+	o.Progress = func(what string) {
+		if *format == "json" { // a log that programs read has nothing else in it
+			o.Log.Info("backbone", "step", what)
+			return
+		}
 		mu.Lock()
 		defer mu.Unlock()
-		_, _ = fmt.Fprintf(out, format+"\n", args...)
+		_, _ = fmt.Fprintf(out, "  %5.1f s  %s\n", time.Since(began).Seconds(), what)
 	}
-	o.Progress = func(what string) { say("  %5.1f s  %s", time.Since(began).Seconds(), what) }
 	ctx, hurry, stop := untilSignal(ctx)
 	defer stop()
-	say("MarketStream %s · backbone %s, store %s", version, o.Name, o.Store)
+	o.Progress(fmt.Sprintf("MarketStream %s · backbone %s, store %s", version, o.Name, o.Store))
 	n, err := backbone.StartNode(ctx, o)
 	if err != nil {
 		return err
 	}
-	say("  probes at http://%s", n.HealthAddr())
+	o.Progress("probes at http://" + n.HealthAddr())
 	select {
 	case <-ctx.Done():
 	case <-n.Done():

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/marketstream/marketstream/streamer/httperr"
 )
@@ -24,11 +25,19 @@ func TestSentences(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = busy.Close() }()
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := gone.Addr().String()
+	_ = gone.Close()
 	noTrades := replayDoc(t, t.TempDir(), "1", "", "SPY")
 	badHeader := replayDoc(t, write(t, "trades.csv", "symbol,time,price,size\nSPY,1,2,3\n"), "1", "", "SPY")
 	badRow := replayDoc(t, write(t, "trades.csv", "symbol,ts,price,size\nSPY,1,2,3\nSPY,2,x,3\n"), "1", "", "SPY")
 	vendor := write(t, "vendor.yaml", "apiVersion: marketstream.dev/v1alpha1\nkind: MarketStream\nmetadata: {name: a}\nspec: {symbols: [SPY], feed: {kraken: {}}}\n")
 	unknown := write(t, "unknown.yaml", "apiVersion: marketstream.dev/v1alpha1\nkind: MarketStream\nmetadata: {name: a}\nspec: {symbols: [SPY], feed: {synthetic: {}}, stream: {bufferCap: 5}}\n")
+	several := write(t, "several.yaml", "apiVersion: marketstream.dev/v1alpha1\nkind: MarketStream\nmetadata: {name: a}\nspec: {symbols: [SPY], feed: {synthetic: {}}, stream: {bufferCap: 5, seedBars: 9999}}\n")
+	pod := write(t, "pod.yaml", "apiVersion: v1\nkind: Pod\n")
 	store := t.TempDir()
 	p := start(t, demo)
 	for _, c := range []struct {
@@ -39,7 +48,12 @@ func TestSentences(t *testing.T) {
 	}{
 		{"busy port", []string{"run", "-f", demo, "--listen", busy.Addr().String()}, 1, []string{busy.Addr().String(), "in use", "--listen"}},
 		{"busy internal port", []string{"run", "-f", demo, "--listen", "127.0.0.1:0", "--internal-listen", busy.Addr().String()}, 1, []string{busy.Addr().String(), "in use", "--internal-listen"}},
-		{"no such file", []string{"run", "-f", "nothing.yaml"}, 1, []string{"nothing.yaml", "no such file"}},
+		{"no such file", []string{"run", "-f", "nothing.yaml"}, 1, []string{"run: nothing.yaml: there is no such file\n"}},
+		{"a directory", []string{"run", "-f", store}, 1, []string{store + " is a directory; name a file in it\n"}},
+		{"several mistakes", []string{"run", "-f", several}, 1, []string{"several.yaml has mistakes:\n  spec.stream.bufferCap: Invalid value: \"5\"", "\n  spec.stream.seedBars: Invalid value: 9999: want 0 to 5000\n"}},
+		{"another object", []string{"run", "-f", pod}, 1, []string{"apiVersion: Invalid value: \"v1\": want marketstream.dev/v1alpha1\n", "kind: Invalid value: \"Pod\": want MarketStream\n"}},
+		{"one port twice", []string{"run", "-f", demo, "--listen", free, "--internal-listen", free}, 1, []string{"--listen " + free + " and --internal-listen " + free + ": they are one port"}},
+		{"no configuration", []string{"streamer", "--config", store, "--backbone", "nats://127.0.0.1:1"}, 1, []string{"stream.yaml: there is no such file\n"}},
 		{"no file", []string{"run"}, 1, []string{"-f"}},
 		{"unknown flag", []string{"run", "--port", "1"}, 2, []string{"-port"}},
 		{"unknown command", []string{"serve"}, 2, []string{`"serve"`}},
@@ -90,10 +104,20 @@ func TestSentences(t *testing.T) {
 			if strings.Contains(errs.String(), "goroutine") {
 				t.Errorf("a stack trace: %s", errs.String())
 			}
-			if c.code == 1 && c.name != "wrong row" && strings.Count(strings.TrimSpace(errs.String()), "\n") > 0 {
+			if c.code == 1 && c.name != "wrong row" && c.name != "several mistakes" && c.name != "another object" && strings.Count(strings.TrimSpace(errs.String()), "\n") > 0 {
 				t.Errorf("more than one line: %s", errs.String())
 			}
 		})
+	}
+}
+
+// TestVersion: --version is what people try first.
+func TestVersion(t *testing.T) {
+	for _, arg := range []string{"version", "--version", "-version"} {
+		var out, errs bytes.Buffer
+		if code := dispatch(context.Background(), []string{arg}, &out, &errs); code != 0 || out.String() != "marketstream "+version+"\n" {
+			t.Errorf("%s: exit code %d, %q %q", arg, code, out.String(), errs.String())
+		}
 	}
 }
 
@@ -168,7 +192,63 @@ func TestRun(t *testing.T) {
 	if got := c.response.Header.Get("X-Market-Source"); got != "synthetic" {
 		t.Errorf("X-Market-Source %q: invented data must say so", got)
 	}
+	c.close()
 	p.stop()
+	if text := p.text(); !strings.Contains(text, "draining …") || !strings.HasSuffix(text, "stopped\n") || strings.Contains(text, "ended before") {
+		t.Errorf("of its end it says\n%s", text)
+	}
+}
+
+// TestSampleReplay: the sample of a replay runs as it stands, from the root of the project.
+func TestSampleReplay(t *testing.T) {
+	text, err := os.ReadFile("../../config/samples/replay.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const path = "path: config/samples/"
+	root, err := filepath.Abs("../..")
+	if err != nil || strings.Count(string(text), path) != 1 {
+		t.Fatal(err, string(text))
+	}
+	p := start(t, write(t, "replay.yaml", strings.NewReplacer(path, "path: "+root+"/config/samples/", `speed: "10"`, `speed: "1000"`).Replace(string(text))))
+	for _, symbol := range []string{"DEMO-A", "DEMO-B"} {
+		eventually(t, symbol+" has two rounds of the recording", func() bool {
+			return len(p.history(map[string][]string{"symbol": {symbol}, "timeframe": {"5m"}})) >= 4
+		})
+	}
+	p.stop()
+}
+
+// TestSignals: the first ends it politely, a second at once, unless it is the first once more.
+func TestSignals(t *testing.T) {
+	at := time.Unix(0, 0)
+	for _, c := range []struct {
+		after []time.Duration
+		want  string
+	}{
+		{[]time.Duration{0}, "first"},
+		{[]time.Duration{0, time.Millisecond, sameSignal - 1}, "first"}, // `timeout` sends it to the process and to its group
+		{[]time.Duration{0, sameSignal}, "first then"},
+		{[]time.Duration{0, time.Millisecond, time.Second}, "first then"},
+	} {
+		signals, ended := make(chan os.Signal), make(chan struct{})
+		times := make(chan time.Time, 1)
+		var said []string
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			followSignals(signals, ended, func() time.Time { return <-times }, func() { said = append(said, "first") }, func() { said = append(said, "then") })
+		}()
+		for _, d := range c.after {
+			times <- at.Add(time.Hour + d)
+			signals <- os.Interrupt
+		}
+		close(ended)
+		<-done
+		if got := strings.Join(said, " "); got != c.want {
+			t.Errorf("signals after %v: %q, want %q", c.after, got, c.want)
+		}
+	}
 }
 
 // TestTailWaits: a server that is full is one that answers, and says when to come back.

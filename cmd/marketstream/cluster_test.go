@@ -53,7 +53,8 @@ func (c *cluster) document(doc string, generation int) {
 	}
 }
 
-var podServes = regexp.MustCompile(`serving on (\S+), inside on (\S+)`)
+// podServes is the log line of a streamer that serves.
+var podServes = regexp.MustCompile(`\tserving\t\{"public": "([^"]+)", "internal": "([^"]+)"\}`)
 
 // launch starts a streamer, and does not wait until it serves.
 func (c *cluster) launch(name string, args ...string) (p *process, serves <-chan struct{}) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -75,17 +74,25 @@ type process struct {
 	err      error
 }
 
-// begin starts the program, and calls line with every line of its standard output. It is
+// begin starts the program, and calls line with every line that it prints. It is
 // killed at the end of the test; what it printed is logged if the test has failed.
 func begin(t testing.TB, p *process, line func(string), args ...string) {
 	t.Helper()
 	p.t, p.ended = t, make(chan struct{})
 	p.cmd = exec.Command(binary(t), args...)
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.cmd.Stderr = writerFunc(p.say)
+	rest := ""
+	out := writerFunc(func(b []byte) (int, error) {
+		p.say(b)
+		for text := range strings.Lines(rest + string(b)) {
+			if rest = ""; !strings.HasSuffix(text, "\n") {
+				rest = text
+				break
+			}
+			line(strings.TrimSuffix(text, "\n"))
+		}
+		return len(b), nil
+	})
+	p.cmd.Stdout, p.cmd.Stderr = out, out
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -97,18 +104,14 @@ func begin(t testing.TB, p *process, line func(string), args ...string) {
 	})
 	go func() {
 		defer close(p.ended)
-		for in := bufio.NewScanner(out); in.Scan(); {
-			_, _ = p.say([]byte(in.Text() + "\n"))
-			line(in.Text())
-		}
 		p.err = p.cmd.Wait()
 	}()
 }
 
-func (p *process) say(b []byte) (int, error) {
+func (p *process) say(b []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.output.Write(b)
+	_, _ = p.output.Write(b)
 }
 
 var (

@@ -27,7 +27,7 @@ var commands = []command{
 	{"streamer", "streamer --config DIR --backbone URL [flags]", "run one of the many processes of a MarketStream", streamerCommand},
 	{"tail", "tail SYMBOL [flags]", "print the bars of a running stream as they close", tailCommand},
 	{"backbone", "backbone --store DIR …", "run a node of a backbone, the logs that the pods of a stream share", backboneCommand},
-	{"version", "version", "print the version", versionCommand},
+	{"version", "version", "print the version; --version does too", versionCommand},
 }
 
 // errUsage says that the command line was wrong and that this was already printed.
@@ -44,8 +44,12 @@ func dispatch(ctx context.Context, args []string, out, errs io.Writer) int {
 		usage(out)
 		return 0
 	}
+	name := args[0]
+	if name == "--version" || name == "-version" {
+		name = "version"
+	}
 	for _, c := range commands {
-		if c.name != args[0] {
+		if c.name != name {
 			continue
 		}
 		err := c.run(ctx, args[1:], out, errs)

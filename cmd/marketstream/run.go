@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"os/signal"
@@ -22,18 +23,18 @@ const drainFor = 2 * time.Second
 
 // runCommand runs a MarketStream document in this process.
 func runCommand(ctx context.Context, args []string, out, errs io.Writer) error {
-	fs := newFlags("run", errs)
-	file := fs.String("f", "", "the MarketStream document, a YAML file (required)")
-	listen := fs.String("listen", "127.0.0.1:8080", "address for browsers")
-	internal := fs.String("internal-listen", "127.0.0.1:9090", "address for metrics, probes and status")
-	data := fs.String("data", "", "directory that keeps the log of bars; empty: in memory, lost at exit")
-	format := fs.String("log-format", "console", "console or json")
-	level := fs.String("log-level", "info", "debug, info or error")
-	if err := parse(fs, args); err != nil {
+	flags := newFlags("run", errs)
+	file := flags.String("f", "", "the MarketStream document, a YAML file (required)")
+	listen := flags.String("listen", "127.0.0.1:8080", "address for browsers")
+	internal := flags.String("internal-listen", "127.0.0.1:9090", "address for metrics, probes and status")
+	data := flags.String("data", "", "directory that keeps the log of bars; empty: in memory, lost at exit")
+	format := flags.String("log-format", "console", "console or json")
+	level := flags.String("log-level", "info", "debug, info or error")
+	if err := parse(flags, args); err != nil {
 		return err
 	}
-	if fs.NArg() > 0 {
-		return fmt.Errorf("unexpected %q: run takes flags only", fs.Arg(0))
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected %q: run takes flags only", flags.Arg(0))
 	}
 	if *file == "" {
 		return errors.New("name a document: marketstream run -f config/samples/demo.yaml")
@@ -47,65 +48,110 @@ func runCommand(ctx context.Context, args []string, out, errs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	public, err := bind("--listen", *listen)
+	public, inside, err := bindBoth(*listen, *internal)
 	if err != nil {
-		return err
-	}
-	inside, err := bind("--internal-listen", *internal)
-	if err != nil {
-		_ = public.Close()
 		return err
 	}
 	ctx, hurry, stop := untilSignal(ctx)
 	defer stop()
 	say := &teller{out: out, began: time.Now()}
 	say.welcome(doc, *data, ignored)
-	return engine.Run(ctx, engine.Options{
+	err = engine.Run(ctx, engine.Options{
 		Document: doc, Input: engine.Input{Document: source}, Read: func() (engine.Input, error) {
-			data, err := os.ReadFile(*file)
+			data, err := readFile(*file)
 			return engine.Input{Document: data}, err
 		},
 		DataDir: *data, Public: public, Internal: inside,
 		Version: version, Log: log, DrainFor: drainFor, Progress: say.progress,
-		Ready: func() { say.ready(doc, public.Addr().String(), inside.Addr().String()) },
+		Ready:    func() { say.ready(doc, public.Addr().String(), inside.Addr().String()) },
+		Draining: say.draining,
 	}, hurry)
+	if err == nil {
+		say.stopped()
+	}
+	return err
 }
 
 // readDocument reads, checks and resolves a document; ignored are the fields that have no
 // effect on one machine.
 func readDocument(file string) (source []byte, doc *v1alpha1.MarketStream, ignored []string, err error) {
-	source, err = os.ReadFile(file)
-	if err != nil {
+	if source, err = readFile(file); err != nil {
 		return nil, nil, nil, err
 	}
 	doc, ignored, err = checkDocument(file, source)
 	return source, doc, ignored, err
 }
 
-// checkDocument decodes a document and finds out whether it can be run.
+// readFile reads a file that a person named; its error is a sentence.
+func readFile(path string) ([]byte, error) {
+	data, err := os.ReadFile(path)
+	var why *fs.PathError
+	switch {
+	case err == nil:
+		return data, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s: there is no such file", path)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%s: this user may not read it", path)
+	case errors.Is(err, syscall.EISDIR):
+		return nil, fmt.Errorf("%s is a directory; name a file in it", path)
+	case errors.As(err, &why):
+		return nil, fmt.Errorf("%s cannot be read: %w", path, why.Err)
+	}
+	return nil, fmt.Errorf("%s cannot be read: %w", path, err)
+}
+
+// checkDocument decodes a document and finds out whether it can be run. Of several mistakes each
+// has a line.
 func checkDocument(file string, source []byte) (doc *v1alpha1.MarketStream, ignored []string, err error) {
-	if doc, err = v1alpha1.Decode(source); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", file, err)
+	doc, ignored, err = v1alpha1.DecodeRunnable(source)
+	if err == nil {
+		return doc, ignored, nil
 	}
-	if err := v1alpha1.Validate(doc).ToAggregate(); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", file, err)
+	wrong := v1alpha1.AsMistakes(err)
+	if len(wrong) == 1 {
+		return nil, nil, fmt.Errorf("%s: %w", file, wrong)
 	}
-	if ignored, err = v1alpha1.CheckRunnable(doc); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", file, err)
+	return nil, nil, fmt.Errorf("%s has mistakes:\n  %s", file, strings.Join(wrong, "\n  "))
+}
+
+// bindBoth opens the two ports.
+func bindBoth(listen, internal string) (public, inside net.Listener, err error) {
+	if public, err = bind("--listen", listen); err != nil {
+		return nil, nil, err
 	}
-	return doc, ignored, nil
+	if inside, err = bind("--internal-listen", internal); err == nil {
+		return public, inside, nil
+	}
+	_ = public.Close()
+	_, port, splits := net.SplitHostPort(internal)
+	if _, ours, _ := net.SplitHostPort(public.Addr().String()); errors.As(err, new(inUse)) && splits == nil && port == ours {
+		return nil, nil, fmt.Errorf("--listen %s and --internal-listen %s: they are one port; give each a port of its own", listen, internal)
+	}
+	return nil, nil, err
+}
+
+// inUse says that another program has an address.
+type inUse struct{ address, flag string }
+
+func (e inUse) Error() string {
+	return fmt.Sprintf("%s is in use by another program: choose another address with %s", e.address, e.flag)
 }
 
 func bind(flag, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s is in use by another program: choose another address with %s", address, flag)
+		return nil, inUse{address, flag}
 	case err != nil:
 		return nil, fmt.Errorf("%s %s: %w", flag, address, err)
 	}
 	return l, nil
 }
+
+// sameSignal is how soon after the first a second signal is the same one: `timeout` and some shells
+// and makes pass on to the process what its whole group got already.
+const sameSignal = 500 * time.Millisecond
 
 // untilSignal ends ctx at the first SIGINT or SIGTERM and closes hurry at the second.
 func untilSignal(ctx context.Context) (_ context.Context, hurry <-chan struct{}, stop func()) {
@@ -113,24 +159,31 @@ func untilSignal(ctx context.Context) (_ context.Context, hurry <-chan struct{},
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	second, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		for n := 0; n < 2; n++ {
-			select {
-			case <-signals:
-			case <-ended:
-				return
-			}
-			if n == 0 {
-				cancel()
-			} else {
-				close(second)
-			}
-		}
-	}()
+	go followSignals(signals, ended, time.Now, cancel, func() { close(second) })
 	return ctx, second, func() {
 		signal.Stop(signals)
 		close(ended)
 		cancel()
+	}
+}
+
+// followSignals calls first at the first signal and then at the second, which ends it as ended does.
+func followSignals(signals <-chan os.Signal, ended <-chan struct{}, now func() time.Time, first, then func()) {
+	var began time.Time
+	for {
+		select {
+		case <-signals:
+		case <-ended:
+			return
+		}
+		switch at := now(); {
+		case began.IsZero():
+			began = at
+			first()
+		case at.Sub(began) >= sameSignal:
+			then()
+			return
+		}
 	}
 }
 
@@ -170,6 +223,20 @@ Serving on http://%[1]s. Paste one of these into another terminal:
 Ctrl-C drains and stops.
 `, public, inside, symbol)
 }
+
+func (t *teller) draining(streams int) {
+	fmt.Fprintln(t.out)
+	switch streams {
+	case 0:
+		t.progress("draining …")
+	case 1:
+		t.progress(fmt.Sprintf("draining … one open stream ends within %s; Ctrl-C again ends it at once", drainFor))
+	default:
+		t.progress(fmt.Sprintf("draining … %d open streams end within %s; Ctrl-C again ends them at once", streams, drainFor))
+	}
+}
+
+func (t *teller) stopped() { t.progress("stopped") }
 
 func namespaceOf(doc *v1alpha1.MarketStream) string {
 	if doc.Namespace == "" {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -24,7 +23,7 @@ const (
 )
 
 // streamerCommand runs one of the many processes of a MarketStream.
-func streamerCommand(ctx context.Context, args []string, out, errs io.Writer) error {
+func streamerCommand(ctx context.Context, args []string, _, errs io.Writer) error {
 	fs := newFlags("streamer", errs)
 	dir := fs.String("config", "", "directory with "+documentFile+" and "+generationFile+" (required)")
 	urls := fs.String("backbone", "", "the backbone: nats://host:port, with commas between them (required)")
@@ -67,35 +66,35 @@ func streamerCommand(ctx context.Context, args []string, out, errs io.Writer) er
 	if err != nil {
 		return err
 	}
-	public, err := bind("--listen", *listen)
+	public, inside, err := bindBoth(*listen, *internal)
 	if err != nil {
-		return err
-	}
-	inside, err := bind("--internal-listen", *internal)
-	if err != nil {
-		_ = public.Close()
 		return err
 	}
 	ctx, hurry, stop := untilSignal(ctx)
 	defer stop()
-	return engine.Run(ctx, engine.Options{
+	err = engine.Run(ctx, engine.Options{
 		Document: doc, Input: in, Read: read, Public: public, Internal: inside, Address: *address, Pod: *pod,
 		Remote:  &backbone.RemoteOptions{URLs: strings.Split(*urls, ","), Credentials: *credentials, CA: *ca, Cert: *cert, Key: *key, Replicas: *replicas},
 		Version: version, Log: log, DrainFor: *drain,
 		Progress: func(what string) { log.Info("starting", "step", what) },
 		Ready: func() {
-			_, _ = fmt.Fprintf(out, "serving on %s, inside on %s\n", public.Addr(), inside.Addr())
+			log.Info("serving", "public", public.Addr().String(), "internal", inside.Addr().String())
 		},
+		Draining: func(streams int) { log.Info("draining", "streams", streams, "within", drain.String()) },
 	}, hurry)
+	if err == nil {
+		log.Info("stopped")
+	}
+	return err
 }
 
 // readDirectory reads a document and its generation, as the operator mounts them.
 func readDirectory(dir string) (in engine.Input, err error) {
-	if in.Document, err = os.ReadFile(filepath.Join(dir, documentFile)); err != nil {
+	if in.Document, err = readFile(filepath.Join(dir, documentFile)); err != nil {
 		return in, err
 	}
 	path := filepath.Join(dir, generationFile)
-	text, err := os.ReadFile(path)
+	text, err := readFile(path)
 	if err != nil {
 		return in, err
 	}

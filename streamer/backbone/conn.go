@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -314,12 +315,37 @@ func (c *conn) complain(_ *nats.Conn, sub *nats.Subscription, err error) {
 	if errors.Is(err, nats.ErrPermissionViolation) {
 		c.denied.Store(&err)
 	}
-	if sub == nil {
-		c.log.Info("NATS complains", "reason", err.Error())
-		return
+	switch {
+	case sub == nil:
+		c.log.Info("trouble on the connection to the backbone", "reason", err.Error())
+	case errors.Is(err, nats.ErrSlowConsumer):
+		dropped, _ := sub.Dropped()
+		what, then := missed(sub.Subject)
+		c.log.Info("this process is too busy to read all that it is sent: messages were dropped", "of", what, "droppedSoFar", dropped, "then", then)
+	default:
+		c.log.Info("trouble with a subscription in the backbone", "subject", sub.Subject, "reason", err.Error())
 	}
-	dropped, _ := sub.Dropped()
-	c.log.Info("NATS complains", "reason", err.Error(), "subject", sub.Subject, "dropped", dropped)
+}
+
+// missed says in words what comes on a subject, and what becomes of it when some of it is dropped.
+func missed(subject string) (what, then string) {
+	parts := strings.Split(subject, ".")
+	last := parts[len(parts)-1]
+	kind := last
+	if len(parts) > 1 && last != "pods" {
+		kind = parts[len(parts)-2]
+	}
+	switch kind {
+	case "state":
+		return "open bars of partition " + last, "the next message has the newest; closed bars do not come this way"
+	case "ticks":
+		return "single trades of partition " + last, "clients here miss these trades; bars do not: they are made elsewhere"
+	case "ask":
+		return "requests for the open bars of partition " + last, "who asked gets them with the next trades"
+	case "pods":
+		return "what the other pods say of themselves", "they say it again within a second"
+	}
+	return subject, "they are lost here"
 }
 
 // wait returns the session that is up, once there is one: a context that ends with it. An

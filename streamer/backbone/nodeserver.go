@@ -181,7 +181,7 @@ func (s *nodeServer) InProcessConn() (net.Conn, error) {
 }
 
 func (s *nodeServer) complain(_ *nats.Conn, _ *nats.Subscription, err error) {
-	s.n.o.Log.V(1).Info("the node's own connection complains", "reason", err.Error())
+	s.n.o.Log.V(1).Info("trouble on the node's own connection", "reason", err.Error())
 }
 
 func (s *nodeServer) server() *server.Server {

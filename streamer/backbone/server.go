@@ -173,9 +173,18 @@ type serverLogger struct {
 	lastFatal string
 }
 
-func (l *serverLogger) Noticef(format string, v ...any) { l.log.V(1).Info(fmt.Sprintf(format, v...)) }
-func (l *serverLogger) Debugf(format string, v ...any)  { l.log.V(2).Info(fmt.Sprintf(format, v...)) }
-func (l *serverLogger) Tracef(format string, v ...any)  { l.log.V(3).Info(fmt.Sprintf(format, v...)) }
+func (l *serverLogger) Debugf(format string, v ...any) { l.log.V(2).Info(fmt.Sprintf(format, v...)) }
+func (l *serverLogger) Tracef(format string, v ...any) { l.log.V(3).Info(fmt.Sprintf(format, v...)) }
+
+// Noticef passes a notice on, as a detail but for one: who is cut off wants to know why.
+func (l *serverLogger) Noticef(format string, v ...any) {
+	text := fmt.Sprintf(format, v...)
+	if strings.Contains(text, "Slow Consumer Detected") {
+		l.log.Info("a connection takes what it is sent too slowly: it is cut, connects again, and reads on from the logs", "connection", text)
+		return
+	}
+	l.log.V(1).Info(text)
+}
 
 // Errorf passes an error on. That a client is refused is its own to say: it tries several times
 // a second.

@@ -109,9 +109,8 @@ func (c catalog) UpstreamEnabled() bool {
 // Status implements [history.Catalog].
 func (c catalog) Status() history.Status {
 	st := c.e.feed.Load()
-	watermark, _ := c.e.watermark()
 	return history.Status{Source: c.e.settings.Load().source, Reason: st.Reason, Session: c.e.session(),
-		State: st.State.String(), WatermarkMs: watermark, Epoch: c.e.view.epoch}
+		State: st.State.String(), WatermarkMs: c.e.reached(), Epoch: c.e.view.epoch}
 }
 
 // carried is the symbols that the stream carries now.

@@ -50,6 +50,8 @@ type Options struct {
 	Progress func(string)
 	// Ready is called once it serves; may be nil.
 	Ready func()
+	// Draining is called when it begins to end, with how many streams are open; may be nil.
+	Draining func(streams int)
 	// DrainFor is how long open streams are given to end, spread over it.
 	DrainFor time.Duration
 	// Upstream serves history older than the log; nil: none.
@@ -134,16 +136,21 @@ func Run(ctx context.Context, opts Options, hurry <-chan struct{}) (err error) {
 		servers.stop()
 	}()
 	if err := e.start(ctx, hurry); err != nil {
+		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+			return nil // it was told to end before it had begun
+		}
 		return err
 	}
 	if err := e.catchUp(ctx); err != nil {
 		return err
 	}
-	servers.open(e.publicMux())
-	e.serving.Store(true)
-	e.running.Go(e.becomeReady)
-	if opts.Ready != nil {
-		opts.Ready()
+	if ctx.Err() == nil {
+		servers.open(e.publicMux())
+		e.serving.Store(true)
+		e.running.Go(e.becomeReady)
+		if opts.Ready != nil {
+			opts.Ready()
+		}
 	}
 	select {
 	case <-ctx.Done():
@@ -416,6 +423,9 @@ func (e *Engine) close() error {
 // the window, and returns.
 func (e *Engine) drain(hurry <-chan struct{}) {
 	e.draining.Store(true)
+	if e.opts.Draining != nil {
+		e.opts.Draining(e.hub.Connections())
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), e.opts.DrainFor+time.Second)
 	defer cancel()
 	go func() {

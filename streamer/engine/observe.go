@@ -96,10 +96,23 @@ func (e *Engine) watermark() (ms int64, ok bool) {
 	return e.view.watermark() // others take the trades in
 }
 
+// reached is the watermark as people and programs are told it: 0 before the first, and after the end
+// of a recording, when nothing more can come, the time of its last trade.
+func (e *Engine) reached() int64 {
+	ms, ok := e.watermark()
+	switch {
+	case !ok:
+		return 0
+	case ms >= market.EndOfFeed:
+		return e.view.lastTrade()
+	}
+	return ms
+}
+
 // session is the phase of the trading day at the watermark: time comes from the exchange.
 func (e *Engine) session() string {
-	ms, ok := e.watermark()
-	if !ok || ms >= market.EndOfFeed {
+	ms := e.reached()
+	if ms == 0 {
 		ms = time.Now().UnixMilli()
 	}
 	return e.settings.Load().spec.Session.Calendar.Phase(ms).String()
@@ -160,10 +173,9 @@ func (e *Engine) report() podreport.Report {
 		return podreport.Report{Version: e.opts.Version, ConfigRevision: set.revision, Secrets: []podreport.Secret{}, Moves: []podreport.Move{},
 			Partitions: []podreport.Partition{}, Feed: podreport.Feed{Name: set.source, State: st.State.String()}, Symbols: len(set.Symbols)}
 	}
-	watermark, _ := e.watermark()
 	r := podreport.Report{Version: e.opts.Version, ConfigRevision: set.revision, Epoch: e.view.epoch,
 		Secrets: []podreport.Secret{}, Moves: []podreport.Move{}, Partitions: []podreport.Partition{},
-		Feed:        podreport.Feed{Name: set.source, State: st.State.String(), Reason: st.Reason, Session: e.session(), WatermarkMs: watermark},
+		Feed:        podreport.Feed{Name: set.source, State: st.State.String(), Reason: st.Reason, Session: e.session(), WatermarkMs: e.reached()},
 		Connections: e.hub.Connections(), Ready: e.ready.Load(), Draining: e.draining.Load(), Symbols: len(set.Symbols),
 		Log: podreport.LogPositions{AppliedSeq: e.view.last()}}
 	r.ConfigGeneration = e.view.generation().Generation
@@ -171,6 +183,9 @@ func (e *Engine) report() podreport.Report {
 		r.ConfigError = *text
 	}
 	for _, g := range e.plane.Progress() {
+		if g.WatermarkMs >= market.EndOfFeed {
+			g.WatermarkMs = e.view.lastTrade(g.Partition)
+		}
 		r.Partitions = append(r.Partitions, podreport.Partition{ID: g.Partition, Token: g.Token, Symbols: g.Symbols,
 			WatermarkMs: g.WatermarkMs, LastSeq: g.LastSeq})
 	}

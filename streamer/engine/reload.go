@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 
@@ -38,14 +37,8 @@ func (e *Engine) reload(in Input) {
 
 // readDocument decodes and checks a document, and what of it a running process can change.
 func (e *Engine) readDocument(in Input) (*settings, error) {
-	doc, err := v1alpha1.Decode(in.Document)
+	doc, _, err := v1alpha1.DecodeRunnable(in.Document)
 	if err != nil {
-		return nil, err
-	}
-	if err := v1alpha1.Validate(doc).ToAggregate(); err != nil {
-		return nil, err
-	}
-	if _, err := v1alpha1.CheckRunnable(doc); err != nil {
 		return nil, err
 	}
 	set, err := newSettings(doc, in)
@@ -53,23 +46,31 @@ func (e *Engine) readDocument(in Input) (*settings, error) {
 		return nil, err
 	}
 	old := e.settings.Load()
-	switch {
-	case set.Namespace != old.Namespace || set.Name != old.Name:
-		return nil, errors.New("metadata.name, metadata.namespace: a running stream keeps its name; start again to run another")
-	case !set.sameFeed(old):
-		return nil, errors.New("spec.feed: a running stream keeps its feed; start again to change it")
-	case set.Replay != nil && set.spec.ConditionsName != old.spec.ConditionsName:
-		return nil, errors.New("spec.bars.session.calendar: a replay reads the column conditions by it; start again to change it")
-	case set.Retention != old.Retention:
-		return nil, errors.New("spec.backbone.retention: takes effect at a start; start again to change it")
+	var fixed v1alpha1.Mistakes
+	for _, f := range []struct {
+		changed bool
+		say     string
+	}{
+		{set.Namespace != old.Namespace || set.Name != old.Name, "metadata.name, metadata.namespace: a running stream keeps its name; start again to run another"},
+		{!set.sameFeed(old), "spec.feed: a running stream keeps its feed; start again to change it"},
+		{set.Replay != nil && set.spec.ConditionsName != old.spec.ConditionsName, "spec.bars.session.calendar: a replay reads the column conditions by it; start again to change it"},
+		{set.Retention != old.Retention, "spec.backbone.retention: takes effect at a start; start again to change it"},
+	} {
+		if f.changed {
+			fixed = append(fixed, f.say)
+		}
+	}
+	if len(fixed) > 0 {
+		return nil, fixed
 	}
 	return set, nil
 }
 
 // reloadFailed keeps what is in effect and says why, once for each bad document.
 func (e *Engine) reloadFailed(err error) {
-	text := strings.ReplaceAll(err.Error(), "\n", "; ")
+	wrong := v1alpha1.AsMistakes(err)
+	text := wrong.Error()
 	e.configError.Store(&text)
 	e.metrics.ConfigReloadErrors.Inc()
-	e.log.Error(nil, "the edited document is not run, the one before it stays in effect", "reason", text)
+	e.log.Error(nil, "the edited document is not run, the one before it stays in effect", "mistakes", []string(wrong))
 }

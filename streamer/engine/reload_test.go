@@ -32,6 +32,11 @@ func TestConfigError(t *testing.T) {
 	r.edit(invented)
 	cleared()
 	failed(strings.Replace(invented, "[1m, 5m]", "[1m, 7m]", 1), "7m")
+	failed(strings.NewReplacer("[1m, 5m]", "[1m, 7m]", "ticksPerSecond: 2", "ticksPerSecond: many").Replace(invented),
+		"spec.feed.synthetic.ticksPerSecond: Invalid value: \"many\": want a whole number\nspec.timeframes[1]: Unsupported value: \"7m\"")
+	if both := `mistakes"=["spec.feed.synthetic.ticksPerSecond: Invalid value: \"many\": want a whole number" "spec.timeframes[1]:`; !strings.Contains(r.log(), both) {
+		t.Error("the log does not tell both mistakes:\n", r.log())
+	}
 	failed("", "empty")
 	better := strings.Replace(invented, "[1m, 5m]", "[1m, 15m]", 1)
 	r.edit(better)
@@ -43,8 +48,8 @@ func TestConfigError(t *testing.T) {
 	eventually(t, "it says that it can't be read", func() bool { return strings.Contains(r.status().ConfigError, "not there") })
 	r.unreadable.Store(false)
 	cleared()
-	if n := strings.Count(r.log(), "is not run"); n != 5 {
-		t.Errorf("%d lines of refused documents, want one for each of 5:\n%s", n, r.log())
+	if n := strings.Count(r.log(), "is not run"); n != 6 {
+		t.Errorf("%d lines of refused documents, want one for each of 6:\n%s", n, r.log())
 	}
 }
 
@@ -145,6 +150,30 @@ func TestExpectedCounters(t *testing.T) {
 	r.reload(strings.Replace(invented, "[1m, 5m]", "[5m, 4h]", 1))
 	if got := r.metric(`bars_closed_total{timeframe="4h"}`); got != "0" {
 		t.Errorf("of 4h %q bars have closed", got)
+	}
+}
+
+// TestEndedWatermark: after the end of a recording the watermark that is told is the time of its last
+// trade, also once the log is all that is left of it, and not the log's sentinel.
+func TestEndedWatermark(t *testing.T) {
+	dir := t.TempDir()
+	doc := strings.Replace(recorded(t, filepath.Join(dir, "trades.csv"), 600), `speed: "100"`, `speed: Max`, 1)
+	const last = 1_709_649_000_000 + 599*1000
+	for range 2 {
+		r := serve(t, doc, filepath.Join(dir, "log"))
+		eventually(t, "the last trade is told", func() bool {
+			s := r.status()
+			return s.Feed.State == "ended" && s.Feed.WatermarkMs == last && len(s.Partitions) > 0
+		})
+		for _, p := range r.status().Partitions {
+			if p.Symbols > 0 && p.WatermarkMs != last || p.WatermarkMs > last {
+				t.Errorf("partition %d is told to be at %d", p.ID, p.WatermarkMs)
+			}
+		}
+		if got, want := string(r.get(r.url+"/api/market/status")), fmt.Sprintf(`"state":"ended","watermarkMs":%d,`, last); !strings.Contains(got, want) {
+			t.Errorf("%s lacks %s", got, want)
+		}
+		r.end()
 	}
 }
 

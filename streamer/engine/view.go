@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -40,6 +41,7 @@ type view struct {
 	tail    uint64        // sequence of the last frame that the hub has
 	heads   ingest.Heads
 	stones  [market.Partitions][]milestone
+	traded  [market.Partitions]int64 // ms of the newest trade in a closed bar; 0: none
 }
 
 // milestone says that a partition's watermark had reached ms at seq.
@@ -105,6 +107,9 @@ func (v *view) apply(seq uint64, f *logs.Frame) error {
 			h.Shape, h.ShapeSeq = f.Shape, seq
 		}
 		v.passed(seq, f)
+		for i := range f.Records {
+			v.traded[f.Partition] = max(v.traded[f.Partition], lastTradeOf(&f.Records[i]))
+		}
 	}
 	publish := seq > v.tail
 	v.tail = max(v.tail, seq)
@@ -116,6 +121,14 @@ func (v *view) apply(seq uint64, f *logs.Frame) error {
 		v.hub.Publish(seq, f)
 	}
 	return nil
+}
+
+// lastTradeOf is when the last trade of a record was, in ms, as far as it is known.
+func lastTradeOf(r *market.Record) int64 {
+	if r.Prices.Has&market.HasEnds == 0 {
+		return r.StartMs
+	}
+	return r.Prices.Last.Time / 1e6
 }
 
 // head is a frame without what it holds.
@@ -168,7 +181,7 @@ func (v *view) rewind(ctx context.Context) error {
 	v.position.Store(nil)
 	v.mu.Lock()
 	v.applied, v.tail, v.heads = 0, kept, ingest.Heads{}
-	v.stones = [market.Partitions][]milestone{}
+	v.stones, v.traded = [market.Partitions][]milestone{}, [market.Partitions]int64{}
 	v.mu.Unlock()
 	v.hub.Truncate(kept)
 	return v.load(ctx)
@@ -221,6 +234,19 @@ func (v *view) watermark() (ms int64, ok bool) {
 		ms, ok = min(ms, h.Frame.Watermark), true
 	}
 	return ms, ok
+}
+
+// lastTrade is when the newest trade was that is in a closed bar of these partitions, or of all if
+// none is named, in ms; 0: there is none.
+func (v *view) lastTrade(partitions ...int) (ms int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for p, at := range v.traded {
+		if len(partitions) == 0 || slices.Contains(partitions, p) {
+			ms = max(ms, at)
+		}
+	}
+	return ms
 }
 
 // generation is the highest configuration generation in the log.

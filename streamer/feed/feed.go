@@ -59,7 +59,7 @@ const (
 	Silent
 	Ended
 	Failed
-	// Disconnected: the connection is lost; the source tries again.
+	// Disconnected: there is no connection, because it was lost or could not be made; the source tries again.
 	Disconnected
 	// Limited: the account allows no further connection; the source waits a minute and more before it tries again.
 	Limited

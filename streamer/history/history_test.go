@@ -395,10 +395,14 @@ func TestForms(t *testing.T) {
 	w := newWorld(t, 5000)
 	w.live(60)
 	_, body := w.get("/api/history?symbol=SPY&limit=1&timeframe=1h", "Accept", "text/csv")
-	const want = "symbol,timeframe,seq,bar_start,bar_end,open,high,low,close,volume,vwap,n,rev,partial\n" +
-		"SPY,1h,28493280,1709596800000,1709600400000,100.15,100.76,100.15,100.76,360,100.4583,180,0,false\n"
+	const want = "symbol,timeframe,seq,bar_start,bar_end,open,high,low,close,volume,vwap,n,rev,partial,date\n" +
+		"SPY,1h,28493280,1709596800000,1709600400000,100.15,100.76,100.15,100.76,360,100.4583,180,0,false,\n"
 	if body != want {
 		t.Errorf("got  %s\nwant %s", body, want)
+	}
+	day := []market.Bar{{StartMs: 1_709_600_400_000, EndMs: 1_709_686_800_000, Timeframe: market.D1, Flags: market.Partial, Rev: 2, N: 1}}
+	if got := string(encodeCSV(day, "SPY")); !strings.HasSuffix(got, ",1,2,true,2024-03-05\n") {
+		t.Errorf("a day: %s", got)
 	}
 	for _, coding := range []string{"gzip", "zstd"} {
 		res, body := w.get("/api/history?symbol=SPY&limit=50", "Accept-Encoding", coding)
@@ -508,14 +512,18 @@ func TestErrors(t *testing.T) {
 		"/api/history?symbol=SPY&limit=0":                                          `400 limit: "0": want a whole number from 1 to 50000`,
 		"/api/history?symbol=SPY&limit=50001":                                      `400 limit: "50001"`,
 		"/api/history?symbol=SPY&before=x":                                         `400 before: "x": want Unix milliseconds`,
+		"/api/history?symbol=SPY&before=0":                                         `400 before: "0": want Unix milliseconds, from 1 to`,
+		"/api/history?symbol=SPY&from=0":                                           `400 from: /api/history does not know it; want before=ms`,
+		"/api/history?symbol=SPY&to=1":                                             `400 to: /api/history does not know it`,
+		"/api/coverage?symbol=SPY&from=0&to=1":                                     `400 from: "0": want Unix milliseconds, from 1 to`,
 		"/api/history?symbol=SPY&sinceSeq=1.5":                                     `400 sinceSeq: "1.5"`,
 		"/api/history?symbol=SPY&cursor=x":                                         `400 cursor: `,
 		"/api/coverage?symbol=SPY&from=1":                                          `400 to: ""`,
 		"/api/coverage?symbol=SPY&from=5&to=3":                                     `400 from, to: 5, 3`,
 		"/api/coverage?symbol=SPY&from=1&to=999999999999":                          `400 from, to`,
 		"/api/coverage?symbol=SPY&from=9223372036854775800&to=9223372036854775807": "400 from: ",
-		"/api/nothing":           "404 there is nothing at /api/nothing",
-		"/api/symbols/subscribe": "405 method GET: want POST",
+		"/api/nothing":                                                             "404 there is nothing at /api/nothing",
+		"/api/symbols/subscribe":                                                   "405 method GET: want POST",
 	} {
 		res, body := w.get(path)
 		var e struct {

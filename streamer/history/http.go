@@ -87,6 +87,11 @@ type historyQuery struct {
 func (s *Service) parseHistory(r *http.Request) (*historyQuery, *httperr.Error) {
 	v := r.URL.Query()
 	q := &historyQuery{}
+	for _, name := range [...]string{"from", "to"} {
+		if v.Has(name) {
+			return nil, bad("%s: /api/history does not know it; want before=ms for the bars that end by then, with limit=N, or sinceSeq=N for those after a bar (seq = Unix ms / 60000)", name)
+		}
+	}
 	sym, err := s.symbol(v.Get("symbol"))
 	if err != nil {
 		return nil, err
@@ -115,7 +120,7 @@ func (s *Service) parseHistory(r *http.Request) (*historyQuery, *httperr.Error) 
 	if text := v.Get("before"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n <= 0 || n > maxTime {
-			return nil, bad("before: %q: want Unix milliseconds", httperr.Clip(text))
+			return nil, bad("before: %q: want Unix milliseconds, from 1 to %d", httperr.Clip(text), maxTime)
 		}
 		q.BeforeMs = n
 	}
@@ -258,8 +263,9 @@ func encodeJSON(bars []market.Bar, symbol string) []byte {
 	return append(dst, ']', '\n')
 }
 
+// encodeCSV has what JSON has: what is optional there is 0, false or empty here. There are no void bars in history.
 func encodeCSV(bars []market.Bar, symbol string) []byte {
-	dst := []byte("symbol,timeframe,seq,bar_start,bar_end,open,high,low,close,volume,vwap,n,rev,partial\n")
+	dst := []byte("symbol,timeframe,seq,bar_start,bar_end,open,high,low,close,volume,vwap,n,rev,partial,date\n")
 	for i := range bars {
 		b := &bars[i]
 		dst = append(append(append(append(dst, symbol...), ','), b.Timeframe.String()...), ',')
@@ -275,7 +281,10 @@ func encodeCSV(bars []market.Bar, symbol string) []byte {
 		}
 		dst = strconv.AppendInt(append(dst, ','), b.N, 10)
 		dst = strconv.AppendUint(append(dst, ','), uint64(b.Rev), 10)
-		dst = strconv.AppendBool(append(dst, ','), b.Flags&market.Partial != 0)
+		dst = append(strconv.AppendBool(append(dst, ','), b.Flags&market.Partial != 0), ',')
+		if b.Timeframe == market.D1 {
+			dst = market.TradeDateOf(b.StartMs).AppendFormat(dst, time.DateOnly)
+		}
 		dst = append(dst, '\n')
 	}
 	return dst
@@ -293,7 +302,7 @@ func (s *Service) serveCoverage(w http.ResponseWriter, r *http.Request) {
 	for i, name := range [...]string{"from", "to"} {
 		n, err := strconv.ParseInt(v.Get(name), 10, 64)
 		if err != nil || n <= 0 || n > maxTime {
-			bad("%s: %q: want Unix milliseconds", name, httperr.Clip(v.Get(name))).Write(w)
+			bad("%s: %q: want Unix milliseconds, from 1 to %d", name, httperr.Clip(v.Get(name)), maxTime).Write(w)
 			return
 		}
 		at[i] = n

@@ -42,10 +42,11 @@ type Rings interface {
 
 // Status is how the feed and the market are.
 type Status struct {
-	Source      string `json:"source"`
-	Reason      string `json:"reason"`
-	Session     string `json:"session"`
-	State       string `json:"state"`
+	Source  string `json:"source"`
+	Reason  string `json:"reason"`
+	Session string `json:"session"`
+	State   string `json:"state"`
+	// WatermarkMs: every trade up to here is in. 0: none yet; once State is "ended": the time of the last trade.
 	WatermarkMs int64  `json:"watermarkMs"`
 	Epoch       string `json:"epochId"`
 }

@@ -243,11 +243,20 @@ func (k *Keeper) holds() bool {
 
 // giveUp drops what could not be given back in time: the leases run out by themselves.
 func (k *Keeper) giveUp() {
+	var left []int
 	for p, g := range k.grants {
 		if g != nil {
-			k.opts.Log.Info("a partition was not given back in time", "partition", p)
+			left = append(left, p)
 			k.drop(p)
 		}
+	}
+	if len(left) == 0 {
+		return
+	}
+	if k.opts.Sole {
+		k.opts.Log.Info("ended before everything was written: the next start goes on from what the log has", "partitions", left)
+	} else {
+		k.opts.Log.Info("ended before these partitions were given back: another pod takes them once their leases have run out", "partitions", left, "within", TTL.String())
 	}
 }
 

@@ -233,7 +233,7 @@ func (l *Leases) want(p int, in Input) []Step {
 	case s.there && s.lease.Holder == "" && (s.lease.Next == "" || s.lease.Next == l.self):
 		return take(ReasonGiven, "it was given back")
 	case answered >= TTL:
-		return take(ReasonExpired, fmt.Sprintf("revision %d stood for %s", s.rev, TTL))
+		return take(ReasonExpired, fmt.Sprintf("its holder has not renewed it for %s", TTL))
 	case s.there:
 		return look("held by " + s.lease.Holder)
 	}

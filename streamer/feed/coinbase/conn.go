@@ -2,14 +2,18 @@ package coinbase
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/coder/websocket"
@@ -43,6 +47,44 @@ func (e *refusedError) Error() string {
 	return text
 }
 
+// unreachableError is a connection that was not made.
+type unreachableError struct {
+	endpoint string
+	within   time.Duration
+	cause    error
+}
+
+func (e *unreachableError) Unwrap() error { return e.cause }
+
+func (e *unreachableError) Error() string {
+	return "the vendor cannot be reached at " + e.endpoint + ": " + e.why()
+}
+
+// why is the cause in words where it is one of those that are usual.
+func (e *unreachableError) why() string {
+	var name *net.DNSError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.Is(e.cause, context.DeadlineExceeded), errors.Is(e.cause, os.ErrDeadlineExceeded):
+		return fmt.Sprintf("no answer within %v", e.within)
+	case errors.As(e.cause, &name) && name.IsNotFound:
+		return fmt.Sprintf("the name %s is not known here", name.Name)
+	case errors.As(e.cause, &name):
+		return fmt.Sprintf("the name %s could not be looked up", name.Name)
+	case errors.Is(e.cause, syscall.ECONNREFUSED):
+		return "nothing listens there"
+	case errors.Is(e.cause, syscall.ENETUNREACH), errors.Is(e.cause, syscall.EHOSTUNREACH):
+		return "there is no way to it from here"
+	case errors.As(e.cause, &certificate):
+		return "its certificate is not accepted: " + oneLine([]byte(certificate.Err.Error()))
+	}
+	last := e.cause // without the layers that it came through
+	for next := errors.Unwrap(last); next != nil; next = errors.Unwrap(last) {
+		last = next
+	}
+	return oneLine([]byte(last.Error()))
+}
+
 // errSilent ends a connection on which nothing comes, not even the answer to a ping.
 type errSilent time.Duration
 
@@ -64,7 +106,7 @@ func dial(ctx context.Context, opts *Options, client *http.Client, frames *atomi
 			body, _ := io.ReadAll(io.LimitReader(resp.Body, 1024))
 			return nil, &refusedError{resp.StatusCode, oneLine(body), retryAfter(resp.Header, time.Now())}
 		}
-		return nil, fmt.Errorf("connecting: %w", err)
+		return nil, &unreachableError{opts.Endpoint, opts.DialWithin, err}
 	}
 	ws.SetReadLimit(int64(opts.FrameBytes))
 	c.ws = ws

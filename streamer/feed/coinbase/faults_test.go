@@ -1,10 +1,18 @@
 package coinbase
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/url"
+	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -121,7 +129,7 @@ func TestConnectionLimit(t *testing.T) {
 				o.LimitedWait = 70 * time.Millisecond
 			})
 			k2 := run(t, second, "BTC-USD")
-			k2.until(t, "Limited, three times", func() bool { return k2.count(feed.Limited) == 3 })
+			k2.until(t, "Limited, three times", func() bool { return k2.count(feed.Limited) >= 3 })
 			if !k2.said(feed.Limited, "Connection limit exceeded") || !k2.said(feed.Limited, "trying again in 70ms") || second.Stats().Limited < 3 {
 				_, statuses := k2.all()
 				t.Errorf("statuses %v, %+v", statuses, second.Stats())
@@ -223,7 +231,7 @@ func TestSubscriptionLimitLater(t *testing.T) {
 
 // TestRefused: the vendor is away in several ways and comes back.
 func TestRefused(t *testing.T) {
-	for status, want := range map[int]string{0: "connecting:", 503: "503 Service Unavailable: not now", 429: "429 Too Many Requests: not now"} {
+	for status, want := range map[int]string{0: "the vendor cannot be reached at ws://", 503: "503 Service Unavailable: not now", 429: "429 Too Many Requests: not now"} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			v := vendor(t, coinbasetest.Options{})
 			v.RefuseFor(time.Hour, status)
@@ -236,7 +244,34 @@ func TestRefused(t *testing.T) {
 			}
 			v.RefuseFor(0, 0)
 			covered(t, s, "BTC-USD")
+			if n := k.times(feed.Connecting); n != 1 {
+				t.Errorf("it says %d times that it connects: each attempt would be news to clients", n)
+			}
+			if k.said(feed.Disconnected, "lost") {
+				t.Error("a connection is lost that never was")
+			}
 		})
+	}
+}
+
+// TestUnreachable: a vendor that cannot be reached is told in plain words.
+func TestUnreachable(t *testing.T) {
+	dialing := func(err error) error {
+		return fmt.Errorf("failed to WebSocket dial: %w", &url.Error{Op: "Get", URL: "https://a", Err: &net.OpError{Op: "dial", Net: "tcp", Err: err}})
+	}
+	for want, cause := range map[string]error{
+		"nothing listens there":                 dialing(os.NewSyscallError("connect", syscall.ECONNREFUSED)),
+		"there is no way to it from here":       dialing(os.NewSyscallError("connect", syscall.ENETUNREACH)),
+		"the name a is not known here":          dialing(&net.DNSError{Err: "no such host", Name: "a", IsNotFound: true}),
+		"the name a could not be looked up":     dialing(&net.DNSError{Err: "server misbehaving", Name: "a", IsTemporary: true}),
+		"no answer within 10s":                  dialing(context.DeadlineExceeded),
+		"its certificate is not accepted: x509": dialing(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}),
+		"something else":                        dialing(errors.New("something else")),
+	} {
+		err := &unreachableError{"wss://a", 10 * time.Second, cause}
+		if got := err.Error(); !strings.HasPrefix(got, "the vendor cannot be reached at wss://a: "+want) || strings.Contains(got, "dial") {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }
 

@@ -30,11 +30,14 @@ func (s *Source) Run(ctx context.Context, _ market.SourcePosition, _ uint64, sin
 	wm := feed.NewWatermark(s.opts.Disorder)
 	retry := backoff{first: s.opts.RetryFirst, most: s.opts.RetryMost, draw: s.opts.draw}
 	defer s.uncover(nil)
+	failed := false // and said so
 	for {
 		if err := s.waitForSymbols(ctx, sink); err != nil {
 			return err
 		}
-		sink.Status(feed.Status{State: feed.Connecting, Reason: s.opts.Endpoint})
+		if !failed { // after a failure what was said of it stands until a connection is made
+			sink.Status(feed.Status{State: feed.Connecting, Reason: s.opts.Endpoint})
+		}
 		lived, err := s.connect(ctx, sink, wm)
 		s.uncover(nil)
 		var ofSink sinkError
@@ -44,6 +47,7 @@ func (s *Source) Run(ctx context.Context, _ market.SourcePosition, _ uint64, sin
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, errIdle):
+			failed = false
 			continue
 		}
 		if lived >= s.opts.ResetAfter {
@@ -62,9 +66,14 @@ func (s *Source) Run(ctx context.Context, _ market.SourcePosition, _ uint64, sin
 			}
 		}
 		reason := fmt.Sprintf("%v; trying again in %v", err, wait.Round(time.Millisecond))
-		s.opts.Log.Info("the connection to the vendor is lost", "endpoint", s.opts.Endpoint, "state", state.String(),
+		said, detail := "there is no connection to the vendor yet", 1 // the status says it
+		if lived > 0 {
+			said, detail = "the connection to the vendor is lost", 0
+		}
+		s.opts.Log.V(detail).Info(said, "endpoint", s.opts.Endpoint, "state", state.String(),
 			"why", err.Error(), "lived", lived.Round(time.Millisecond).String(), "wait", wait.Round(time.Millisecond).String())
 		sink.Status(feed.Status{State: state, Reason: reason})
+		failed = true
 		if err := sleep(ctx, wait); err != nil {
 			return err
 		}

@@ -3,7 +3,8 @@
 //
 // The form is CSV with the header symbol,ts,price,size,side,id,conditions in any order; side,
 // id and conditions may be left out. ts is Unix milliseconds; ts_us or ts_ns as the column's
-// name says that it is finer. A file may be gzipped or zipped; what it is, its first bytes say.
+// name says that it is finer. A time that this puts into the first months of 1970 is refused: it
+// is in a coarser unit. A file may be gzipped or zipped; what it is, its first bytes say.
 //
 // From bytes to trades, one file a step:
 //

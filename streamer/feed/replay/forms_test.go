@@ -176,35 +176,38 @@ func TestErrors(t *testing.T) {
 	dir := t.TempDir()
 	const head = "symbol,ts,price,size\n"
 	for text, want := range map[string]string{
-		"":                                             "it is empty; the first line must name symbol,ts,price,size",
-		"\n\r\n":                                       "it is empty",
-		"symbol,ts\nA,1,2\n":                           "line 1: no column price, size; the first line must name",
-		"symbol,ts,price,size,foo\n":                   `line 1: unknown column "foo"; the first line must name`,
-		"A,1570752011620,0.0014,23\n":                  `line 1: no column symbol, ts, price, size, and unknown column "a", "1570752011620"`,
-		"symbol,ts,price,size,ts_us\n":                 `line 1: the columns "ts" and "ts_us" are the same`,
-		head:                                           "no trades in it",
-		head + ",1,2,3\n":                              `line 2: symbol "": want a symbol`,
-		head + "A,x,2,3\n":                             `line 2: ts "x": want a whole number of Unix milliseconds, from 1 to 4611686018427`,
-		head + "A,0,2,3\n":                             `line 2: ts "0": want`,
-		head + "A,1570752011.6,2,3\n":                  `line 2: ts "1570752011.6": want`,
-		head + "A,1570752011620000,2,3\n":              `line 2: ts "1570752011620000": want a whole number of Unix milliseconds`,
-		"symbol,ts_us,price,size\nA,-1,2,3\n":          `line 2: ts_us "-1": want a whole number of Unix microseconds`,
-		head + "A,1,2..3,3\n":                          `line 2: price "2..3": want a decimal number`,
-		head + "A,1,1234567890123456789012,3\n":        `line 2: price "1234567890123456789012": want a decimal number of at most 18 digits`,
-		head + "A,1,,3\n":                              `line 2: price "": want`,
-		head + "A,1,2,0\n":                             `line 2: size "0": want a decimal number above 0`,
-		head + "A,1,2,-1\n":                            `line 2: size "-1"`,
-		head + "\nA,1,2\n":                             "line 3: only 3 of 4 fields, so there is no size",
-		head + "A,1,2,3,\n":                            "line 2: 5 fields; the first line names 4 columns",
-		"symbol,ts,price,size,side\nA,1,2,3,up\n":      `line 2: side "up": want buy, sell, b, s or nothing`,
-		head + "\"A,1,2,3\n":                           "line 2: a quote is opened and not closed",
-		"symbol,ts,price,size,conditions\nA,1,2,3,T\n": `line 2: conditions "T": no condition table`,
-		head + "A," + strings.Repeat("9", 60) + ",1,1": `line 2: ts "9999999999999999999999999999999999999999…": want`,
-		"\x1f\x8b\x01":                                 "not readable as gzip",
-		gzipped(t, head+"A,1,2,3\n")[:20]:              "line 1: the file cannot be read on: unexpected EOF",
-		"PK\x03\x04 and no more":                       "not readable as zip",
-		zipped(t, "a.txt", two):                        "no *.csv in this archive",
-		zipped(t, "a.csv", two, "b.csv", head+"A\n"):   "x.csv#b.csv line 2: only 1 of 4 fields",
+		"":                                    "it is empty; the first line must name symbol,ts,price,size",
+		"\n\r\n":                              "it is empty",
+		"symbol,ts\nA,1,2\n":                  "line 1: no column price, size; the first line must name",
+		"symbol,ts,price,size,foo\n":          `line 1: unknown column "foo"; the first line must name`,
+		"A,1570752011620,0.0014,23\n":         `line 1: no column symbol, ts, price, size, and unknown column "a", "1570752011620"`,
+		"symbol,ts,price,size,ts_us\n":        `line 1: the columns "ts" and "ts_us" are the same`,
+		head:                                  "no trades in it",
+		head + ",1,2,3\n":                     `line 2: symbol "": want a symbol`,
+		head + "A,x,2,3\n":                    `line 2: ts "x": want a whole number of Unix milliseconds, from 1 to 4611686018427`,
+		head + "A,0,2,3\n":                    `line 2: ts "0": want`,
+		head + "A,1570752011.6,2,3\n":         `line 2: ts "1570752011.6": want`,
+		head + "A,1570752011620000,2,3\n":     `line 2: ts "1570752011620000": want a whole number of Unix milliseconds`,
+		"symbol,ts_us,price,size\nA,-1,2,3\n": `line 2: ts_us "-1": want a whole number of Unix microseconds`,
+		head + "A,1570752011,2,3\n":           `line 2: ts 1570752011 is 19 January 1970 if it is milliseconds; it looks like seconds; want Unix milliseconds: multiply by 1000`,
+		"symbol,ts_us,price,size\nA,1570752011620,2,3\n":    `line 2: ts_us 1570752011620 is 19 January 1970 if it is microseconds; it looks like milliseconds; want Unix microseconds, or the column's name ts`,
+		"symbol,ts_ns,price,size\nA,1570752011620000,2,3\n": `line 2: ts_ns 1570752011620000 is 19 January 1970 if it is nanoseconds; it looks like microseconds; want Unix nanoseconds, or the column's name ts_us`,
+		head + "A,1,2..3,3\n":                               `line 2: price "2..3": want a decimal number`,
+		head + "A,1,1234567890123456789012,3\n":             `line 2: price "1234567890123456789012": want a decimal number of at most 18 digits`,
+		head + "A,1,,3\n":                                   `line 2: price "": want`,
+		head + "A,1,2,0\n":                                  `line 2: size "0": want a decimal number above 0`,
+		head + "A,1,2,-1\n":                                 `line 2: size "-1"`,
+		head + "\nA,1,2\n":                                  "line 3: only 3 of 4 fields, so there is no size",
+		head + "A,1,2,3,\n":                                 "line 2: 5 fields; the first line names 4 columns",
+		"symbol,ts,price,size,side\nA,1,2,3,up\n":           `line 2: side "up": want buy, sell, b, s or nothing`,
+		head + "\"A,1,2,3\n":                                "line 2: a quote is opened and not closed",
+		"symbol,ts,price,size,conditions\nA,1,2,3,T\n":      `line 2: conditions "T": no condition table`,
+		head + "A," + strings.Repeat("9", 60) + ",1,1":      `line 2: ts "9999999999999999999999999999999999999999…": want`,
+		"\x1f\x8b\x01":                                      "not readable as gzip",
+		gzipped(t, head+"A,1,2,3\n")[:20]:                   "line 1: the file cannot be read on: unexpected EOF",
+		"PK\x03\x04 and no more":                            "not readable as zip",
+		zipped(t, "a.txt", two):                             "no *.csv in this archive",
+		zipped(t, "a.csv", two, "b.csv", head+"A\n"):        "x.csv#b.csv line 2: only 1 of 4 fields",
 	} {
 		_, err := Open(Options{Path: file(t, dir, "x.csv", text)})
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "x.csv") || strings.Contains(err.Error(), "\n") {
@@ -212,6 +215,11 @@ func TestErrors(t *testing.T) {
 		}
 	}
 	if _, err := Open(Options{Path: filepath.Join(dir, "none")}); err == nil || !strings.HasSuffix(err.Error(), "none: there is no such file or directory") {
+		t.Error(err)
+	}
+	if here, err := os.Getwd(); err != nil {
+		t.Error(err)
+	} else if _, err := Open(Options{Path: "none"}); err == nil || !strings.HasSuffix(err.Error(), "a relative path begins where the program was started, which is "+here) {
 		t.Error(err)
 	}
 	empty := t.TempDir()

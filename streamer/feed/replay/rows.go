@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -87,7 +88,25 @@ func (r *rows) next() error {
 		return r.wrong(colTime, "a whole number of Unix "+r.head.unitName()+", from 1 to "+fmt.Sprint(feed.MaxTime/r.head.unit))
 	}
 	r.time = int64(ts) * r.head.unit
+	if r.time >= coarseFrom && r.time < coarseTo {
+		return r.coarse(ts)
+	}
 	return nil
+}
+
+// Times of today in a unit a thousand times too coarse for their column lie between these, in Unix
+// ns: in the first months of 1970, of which there are no recordings.
+const (
+	coarseFrom = int64(1e14) // from seconds of the year 1973
+	coarseTo   = int64(1e16) // to seconds of the year 2286
+)
+
+// coarse says that the times are in a unit too coarse for their column, and how they would be right.
+func (r *rows) coarse(ts uint64) error {
+	units := map[int64]string{1e6: "seconds; want Unix milliseconds: multiply by 1000",
+		1e3: "milliseconds; want Unix microseconds, or the column's name ts", 1: "microseconds; want Unix nanoseconds, or the column's name ts_us"}
+	return fmt.Errorf("%s line %d: %s %d is %s if it is %s; it looks like %s", r.name, r.line, r.head.names[colTime], ts,
+		time.Unix(0, r.time).UTC().Format("2 January 2006"), r.head.unitName(), units[r.head.unit])
 }
 
 // trade reads the current row into e, all of which it sets but for Symbol and Offset. Order

@@ -71,7 +71,7 @@ func Open(opts Options) (*Source, error) {
 	}
 	parts, err := findParts(opts.Path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%s: there is no such file or directory", opts.Path)
+		return nil, fmt.Errorf("%s: there is no such file or directory%s", opts.Path, fromWhere(opts.Path))
 	}
 	if err != nil {
 		return nil, err
@@ -91,6 +91,15 @@ func Open(opts Options) (*Source, error) {
 	}
 	s.SetSymbols(nil)
 	return s, nil
+}
+
+// fromWhere says where a relative path begins.
+func fromWhere(path string) string {
+	dir, err := os.Getwd()
+	if err != nil || filepath.IsAbs(path) {
+		return ""
+	}
+	return "; a relative path begins where the program was started, which is " + dir
 }
 
 // firstTime returns the time of a part's first row, which is read whole; 0 if it has none.

@@ -11,13 +11,15 @@ import (
 //
 // ReplayFeed says recorded trades again.
 type ReplayFeedApplyConfiguration struct {
-	// Path of a CSV file of trades or of a directory of them; in a cluster, inside volume or configMap.
+	// Path of a CSV file of trades or of a directory of them; in a cluster, inside volume or configMap. A relative
+	// path begins where the process is started, not where the document is.
 	Path *string `json:"path,omitempty"`
-	// Speed; absent: 1, the recorded pace.
+	// Speed: "1" is the recorded pace, "10" ten times faster, Max as fast as it goes. Absent: 1.
 	Speed *apiv1alpha1.Speed `json:"speed,omitempty"`
-	// Loop; absent: Never.
+	// Loop Forever begins again at the end, each round later than the one before. Absent: Never, it ends there.
 	Loop *apiv1alpha1.LoopMode `json:"loop,omitempty"`
-	// Rebase shifts times to the present, or keeps them; absent: Now.
+	// Rebase Now shifts all times by a whole number of the longest timeframe, so that the first trade is less than one
+	// of it ago; Keep leaves them as recorded. Absent: Now.
 	Rebase *apiv1alpha1.RebaseMode `json:"rebase,omitempty"`
 	// Volume that holds the trades.
 	Volume *ClaimVolumeApplyConfiguration `json:"volume,omitempty"`
