@@ -60,6 +60,8 @@ func (c *continuity) admit(dst []market.Entry, e *market.Entry) []market.Entry {
 	switch e.Kind {
 	case market.Hole:
 		switch {
+		case e.State == market.GapFilling && e.Reason.Remakes(): // all of a minute's
+			n.filling, n.after, n.before = true, 0, 0
 		case e.State == market.GapFilling:
 			n.filling, n.after, n.before = true, e.AfterID(), e.BeforeID()
 		case e.State != market.GapOpen:

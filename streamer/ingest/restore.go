@@ -97,7 +97,8 @@ func (o *opening) writer(ctx context.Context, c Claim, p *plan) (*Writer, error)
 	if err != nil {
 		return nil, err
 	}
-	cfg.GaplessIDs = o.traits != nil && o.traits.Gapless
+	cfg.Refills = o.traits != nil
+	cfg.GaplessIDs = cfg.Refills && o.traits.Gapless
 	w.fold = bars.New(cfg)
 	for _, s := range cfg.Symbols {
 		w.symbols = append(w.symbols, s.Number)
