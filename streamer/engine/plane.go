@@ -71,8 +71,10 @@ func (e *Engine) planeFailed(err error) {
 	e.feedStatus(feed.Status{State: feed.Failed, Reason: err.Error()})
 }
 
-// announce lets the other pods know how many clients we have, and what of that we were offered comes already.
-func (e *Engine) announce() { e.keeper.Report(e.work, e.hub.Connections(), e.plane.Gathered()) }
+// announce lets the other pods know how many clients we have, what of that we were offered comes already, and how our feed is doing.
+func (e *Engine) announce() {
+	e.keeper.Report(e.work, e.hub.Connections(), e.plane.Gathered(), e.announcedFeed())
+}
 
 // heads are where the partitions end, once the view has applied everything that is stored.
 func (e *Engine) heads(ctx context.Context) (ingest.Heads, logs.Bounds, error) {

@@ -113,6 +113,7 @@ func (e *Engine) ringsLoaded(id string) {
 // podsChanged takes who is alive and who holds what.
 func (e *Engine) podsChanged(v pods.View) {
 	e.pods.Store(&v)
+	e.judgeFeed()
 	e.shard.Update(v)
 }
 
