@@ -163,12 +163,18 @@ func (f *Fold) opened(g market.Gap) {
 // restoreGap takes back what the log says of a gap.
 func (f *Fold) restoreGap(s *symbol, g *market.Gap) {
 	s.begin(g)
+	if g.Reason == market.GapSourceChange {
+		s.sourceChanged = false
+	}
 	switch g.State {
 	case market.GapOpen:
 		f.remember(s, g.FromMs, g.ToMs)
 		f.opened(*g)
 	case market.GapUnrepairable:
 		f.remember(s, g.FromMs, g.ToMs)
+		f.abandoned = slices.DeleteFunc(f.abandoned, func(o market.Gap) bool {
+			return o.Symbol == g.Symbol && o.FromMs == g.FromMs && o.AfterID == g.AfterID && o.Reason == g.Reason
+		})
 		for k := range f.open {
 			if o := &f.open[k]; o.Symbol == g.Symbol && o.FromMs == g.FromMs && o.AfterID == g.AfterID && o.Reason == g.Reason {
 				o.State = market.GapUnrepairable

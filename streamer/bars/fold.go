@@ -114,6 +114,8 @@ type Fold struct {
 	state     market.State
 	scratch   market.Record
 	out       Close
+	// abandoned are gaps of a source that is no longer ours, of which the log does not say so yet.
+	abandoned []market.Gap
 	// recallLater is room for whole.
 	recallLater []int64
 	stats       Stats

@@ -22,7 +22,7 @@ func (e *Engine) makePlane(set *settings, src *openFeed, owner *logs.Owner, know
 		Log: e.log.WithName("ingest"), Heads: e.heads, Since: e.view.since, Renew: set.Retention / 4}
 	e.spec = func(s *settings) *ingest.Spec {
 		spec := s.spec
-		spec.Source, spec.ShiftMs = src.identity, src.shiftMs
+		spec.Source, spec.Feed, spec.ShiftMs = src.identity, s.feedClass, src.shiftMs
 		spec.First, spec.Begin = owner.Generation, market.SourcePosition{Offset: owner.BeginOffset}
 		if s.generation != nil {
 			spec.Generation = *s.generation

@@ -168,6 +168,9 @@ func (w *Writer) again(ctx context.Context, b *logs.Batch, first int) error {
 				return err
 			}
 		}
+		if e.Kind == market.Hole && e.Reason == market.GapSourceChange {
+			w.unknownFrom = 0 // it was said
+		}
 		w.work = w.work[:0]
 		if w.ids != nil && (e.Kind == market.Trade || e.Kind == market.Hole) {
 			w.work = w.ids.admit(w.work, e)
