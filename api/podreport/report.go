@@ -50,7 +50,7 @@ type Secret struct {
 	State string `json:"state"`
 }
 
-// Feed is how the feed is doing.
+// Feed is how the feed is doing: the worst of what the pods know that take trades in.
 type Feed struct {
 	Name    string `json:"name"`
 	State   string `json:"state"`
@@ -58,6 +58,8 @@ type Feed struct {
 	Session string `json:"session"`
 	// WatermarkMs: every trade up to here is in; 0: none yet. Once State is "ended" it is the time of the last trade.
 	WatermarkMs int64 `json:"watermarkMs"`
+	// Own is the state of this pod's own feed; empty while it takes nothing in.
+	Own string `json:"own,omitempty"`
 }
 
 // Partition is a partition that the pod holds.

@@ -23,7 +23,7 @@ import (
 const (
 	duckGrace = 300 * time.Millisecond
 	duckFor   = 2 * time.Second
-	// stopFor is what a server gets that did not end by itself. (Seen once: its JetStream hung for 20 s and more.)
+	// stopFor is what a server gets that did not end by itself.
 	stopFor    = 3 * time.Second
 	tlsTimeout = 5 // seconds
 	// routeReports: of so many attempts to reach another node one is said to have failed.
@@ -45,6 +45,8 @@ type nodeServer struct {
 	shows string         // the last token that the routes were given to show
 	nc    *nats.Conn
 	js    jetstream.JetStream
+	pipe  net.Conn // the node's own connection
+	bye   bool     // it is not made again
 
 	opened bool // NODES has this node's settings; the goroutine of run alone uses it
 }
@@ -177,7 +179,33 @@ func (s *nodeServer) InProcessConn() (net.Conn, error) {
 	if srv == nil {
 		return nil, errors.New("the server is stopped")
 	}
-	return srv.InProcessConn()
+	c, err := srv.InProcessConn()
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.bye || s.srv != srv {
+		_ = c.Close()
+		return nil, errors.New("the server stops")
+	}
+	s.pipe = c
+	return c, nil
+}
+
+// hangUp ends the node's own connection for good, before its server ends. One that is just being made to a server that ends is
+// not answered, and its Close would wait for that until its time is up.
+func (s *nodeServer) hangUp() {
+	s.mu.Lock()
+	s.bye = true
+	pipe := s.pipe
+	s.mu.Unlock()
+	if pipe != nil {
+		_ = pipe.Close()
+	}
+	if s.nc != nil {
+		s.nc.Close()
+	}
 }
 
 func (s *nodeServer) complain(_ *nats.Conn, _ *nats.Subscription, err error) {
@@ -198,6 +226,9 @@ func (s *nodeServer) halt() {
 		s.srv.Shutdown()
 		s.srv.WaitForShutdown()
 		s.srv = nil
+		if s.pipe != nil {
+			_ = s.pipe.Close() // it may wait for an answer
+		}
 	}
 }
 
@@ -205,9 +236,7 @@ func (s *nodeServer) stop() {
 	if s == nil {
 		return
 	}
-	if s.nc != nil {
-		s.nc.Close()
-	}
+	s.hangUp()
 	s.halt()
 }
 
@@ -218,6 +247,7 @@ func (s *nodeServer) duck(hurry <-chan struct{}) {
 		s.stop()
 		return
 	}
+	s.hangUp()
 	gone, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(gone)

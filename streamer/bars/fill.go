@@ -11,7 +11,8 @@ import (
 type filling struct {
 	on            bool
 	after, before uint64
-	from, to      int64 // ns
+	from, to      int64          // ns
+	made          *market.Record // of a minute that is made again; nil: none is
 }
 
 // takes reports whether a trade fills the gap: by its id where that is bounded, which is exact, else by
@@ -27,8 +28,8 @@ func (g *filling) takes(e *market.Entry) bool {
 	return g.on && begun && !over
 }
 
-// OpenGaps appends the gaps that could be filled and are not to dst: those that a venue's
-// trade ids bound on one side at least.
+// OpenGaps appends the gaps that could be mended and are not to dst: those that a venue's
+// trade ids bound on one side at least, and those that have a minute made again.
 func (f *Fold) OpenGaps(dst []market.Gap) []market.Gap { return append(dst[:0], f.open...) }
 
 // Knows reports whether the fold has all records that a trade at ms may change. Others are
@@ -68,11 +69,19 @@ func (f *Fold) Recall(records []market.Record) {
 
 // fill takes a hole of state filling: trades that fill it follow.
 func (f *Fold) fill(s *symbol, e *market.Entry) {
+	if e.Reason.Remakes() {
+		f.beginRemake(s, e)
+		return
+	}
 	s.filling = filling{on: true, after: e.AfterID(), before: e.BeforeID(), from: e.Time, to: e.Until}
 }
 
 // filled takes the end of it: the gap, or its beginning, is known now, or never will be.
 func (f *Fold) filled(s *symbol, i int32, e *market.Entry) {
+	if e.Reason.Remakes() {
+		f.endRemake(s, i, e)
+		return
+	}
 	s.filling = filling{}
 	if f.again {
 		f.stats.Replayed++
@@ -80,7 +89,7 @@ func (f *Fold) filled(s *symbol, i int32, e *market.Entry) {
 	}
 	for k := range f.open {
 		g := &f.open[k]
-		if g.Symbol != s.Number || g.AfterID != e.AfterID() || g.FromMs > market.FloorDiv(e.Time, nsPerMs) || g.BeforeID < e.BeforeID() {
+		if g.Reason.Remakes() || g.Symbol != s.Number || g.AfterID != e.AfterID() || g.FromMs > market.FloorDiv(e.Time, nsPerMs) || g.BeforeID < e.BeforeID() {
 			continue
 		}
 		from, to := g.FromMs, g.ToMs
@@ -139,7 +148,14 @@ func (f *Fold) fillTrade(s *symbol, i int32, e *market.Entry) {
 
 // opened notes a gap that could be filled.
 func (f *Fold) opened(g market.Gap) {
-	if f.cfg.GaplessIDs && g.AfterID|g.BeforeID != 0 && !slices.Contains(f.open, g) {
+	switch {
+	case g.Reason.Remakes():
+		if k := f.remakes(g.Symbol, g.FromMs, g.Reason); k >= 0 {
+			f.open[k] = g
+		} else if f.cfg.Refills {
+			f.open = append(f.open, g)
+		}
+	case f.cfg.GaplessIDs && g.AfterID|g.BeforeID != 0 && !slices.Contains(f.open, g):
 		f.open = append(f.open, g)
 	}
 }
@@ -147,20 +163,28 @@ func (f *Fold) opened(g market.Gap) {
 // restoreGap takes back what the log says of a gap.
 func (f *Fold) restoreGap(s *symbol, g *market.Gap) {
 	s.begin(g)
+	if g.Reason == market.GapSourceChange {
+		s.sourceChanged = false
+	}
 	switch g.State {
 	case market.GapOpen:
 		f.remember(s, g.FromMs, g.ToMs)
 		f.opened(*g)
 	case market.GapUnrepairable:
 		f.remember(s, g.FromMs, g.ToMs)
+		f.abandoned = slices.DeleteFunc(f.abandoned, func(o market.Gap) bool {
+			return o.Symbol == g.Symbol && o.FromMs == g.FromMs && o.AfterID == g.AfterID && o.Reason == g.Reason
+		})
 		for k := range f.open {
-			if o := &f.open[k]; o.Symbol == g.Symbol && o.FromMs == g.FromMs && o.AfterID == g.AfterID {
+			if o := &f.open[k]; o.Symbol == g.Symbol && o.FromMs == g.FromMs && o.AfterID == g.AfterID && o.Reason == g.Reason {
 				o.State = market.GapUnrepairable
 			}
 		}
 	case market.GapRepaired:
 		s.spans = slices.DeleteFunc(s.spans, func(x span) bool { return x.from == g.FromMs && x.to >= g.ToMs })
-		f.open = slices.DeleteFunc(f.open, func(o market.Gap) bool { return o.Symbol == g.Symbol && o.FromMs == g.FromMs && o.AfterID == g.AfterID })
+		f.open = slices.DeleteFunc(f.open, func(o market.Gap) bool {
+			return o.Symbol == g.Symbol && o.FromMs == g.FromMs && o.AfterID == g.AfterID && o.Reason == g.Reason
+		})
 	case market.GapRemoved:
 		f.open = slices.DeleteFunc(f.open, func(o market.Gap) bool { return o.Symbol == g.Symbol })
 	}

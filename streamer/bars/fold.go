@@ -42,6 +42,8 @@ type Config struct {
 	RevisionWindowMs int64
 	// GaplessIDs: the trade ids of a symbol rise by one, so that the newest says where the fold is in the source.
 	GaplessIDs bool
+	// Refills: the source can be asked for the trades of a past minute, so that one can be made again.
+	Refills bool
 }
 
 // Close is everything that a partition closes at one moment: the content of one frame.
@@ -67,6 +69,7 @@ type Stats struct {
 	Replayed       uint64 // said again after a restart, for minutes that the log has
 	OutsideSession uint64
 	NotCarried     uint64
+	Remade         uint64 // of minutes that were made again
 	Overflow       uint64
 	Cancels        uint64
 	UnknownCancels uint64
@@ -111,6 +114,8 @@ type Fold struct {
 	state     market.State
 	scratch   market.Record
 	out       Close
+	// abandoned are gaps of a source that is no longer ours, of which the log does not say so yet.
+	abandoned []market.Gap
 	// recallLater is room for whole.
 	recallLater []int64
 	stats       Stats
@@ -206,6 +211,10 @@ func (f *Fold) place(e *market.Entry) (*symbol, int32) {
 func (f *Fold) trade(e *market.Entry) {
 	s, i := f.place(e)
 	if s == nil {
+		return
+	}
+	if s.filling.made != nil {
+		f.remakeTrade(s, i, e)
 		return
 	}
 	fills := s.filling.takes(e)

@@ -30,9 +30,7 @@ func (f *Fold) late(s *symbol, i int32, e *market.Entry, oldest int64) {
 	}
 	if e.Time/nsPerMs < oldest {
 		f.stats.TooLate++
-		if s.markTooLate(start) {
-			f.gap(i, start, start+minuteMs, market.GapLateTrade)
-		}
+		f.tooLateGap(s, i, start, e.ID)
 		return
 	}
 	one := &f.scratch
@@ -57,6 +55,7 @@ func (f *Fold) late(s *symbol, i int32, e *market.Entry, oldest int64) {
 		return
 	}
 	f.stats.Late++
+	f.widen(s, start, e.ID)
 	f.revise(i, c)
 	for _, tf := range f.frames {
 		r, closed := f.longerAt(s, tf, start)

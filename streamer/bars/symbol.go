@@ -27,6 +27,9 @@ type symbol struct {
 	changed            bool
 	spans              []span // gaps that may touch a bar still to come
 	beganMs            int64  // where what is known of the symbol begins; 0: nobody said
+	// sourceMs is from where on nothing is known, while sourceChanged: another source took over.
+	sourceMs      int64
+	sourceChanged bool
 	// tooLate are the last minutes for which a gap was recorded because trades came too late.
 	tooLate [8]int64
 	next    uint8

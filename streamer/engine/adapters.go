@@ -108,7 +108,7 @@ func (c catalog) UpstreamEnabled() bool {
 
 // Status implements [history.Catalog].
 func (c catalog) Status() history.Status {
-	st := c.e.feed.Load()
+	st := c.e.whole.Load()
 	return history.Status{Source: c.e.settings.Load().source, Reason: st.Reason, Session: c.e.session(),
 		State: st.State.String(), WatermarkMs: c.e.reached(), Epoch: c.e.view.epoch}
 }

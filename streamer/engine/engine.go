@@ -80,9 +80,11 @@ type Engine struct {
 
 	settings    atomic.Pointer[settings]
 	pods        atomic.Pointer[pods.View]
-	loaded      atomic.Pointer[string] // the set of pods that the rings were announced for
-	feed        atomic.Pointer[feed.Status]
-	feedSince   atomic.Int64 // Unix ns
+	loaded      atomic.Pointer[string]      // the set of pods that the rings were announced for
+	feed        atomic.Pointer[feed.Status] // of ours
+	feedNews    chan struct{}               // a token when it has changed
+	whole       atomic.Pointer[feed.Status] // of all pods
+	wholeSince  atomic.Int64                // Unix ns
 	configError atomic.Pointer[string]
 	serving     atomic.Bool // the outer port answers
 	ready       atomic.Bool
@@ -117,13 +119,14 @@ func Run(ctx context.Context, opts Options, hurry <-chan struct{}) (err error) {
 		opts.Address = opts.Internal.Addr().String()
 	}
 	e := &Engine{opts: opts, log: opts.Log, metrics: metrics.New(opts.Version), symbols: &market.SymbolTable{},
-		started: time.Now(), failed: make(chan error, 1), left: make(chan struct{})}
+		started: time.Now(), failed: make(chan error, 1), left: make(chan struct{}), feedNews: make(chan struct{}, 1)}
 	set, err := newSettings(opts.Document, opts.Input)
 	if err != nil {
 		return errors.Join(err, opts.Public.Close(), opts.Internal.Close())
 	}
 	e.settings.Store(set)
 	e.feed.Store(&feed.Status{State: feed.Connecting})
+	e.whole.Store(e.feed.Load())
 	e.pods.Store(&pods.View{})
 
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/marketstream/marketstream/api/podreport"
-	"github.com/marketstream/marketstream/streamer/feed"
 	"github.com/marketstream/marketstream/streamer/market"
 	"github.com/marketstream/marketstream/streamer/ring"
 	"github.com/marketstream/marketstream/streamer/stream"
@@ -32,7 +31,10 @@ func (e *Engine) observe(ctx context.Context) {
 			}
 		case <-tick.C:
 			e.gauge(seen)
+			e.judgeFeed()
 			e.sayStatus()
+			e.announce()
+		case <-e.feedNews:
 			e.announce()
 		}
 	}
@@ -118,30 +120,16 @@ func (e *Engine) session() string {
 	return e.settings.Load().spec.Session.Calendar.Phase(ms).String()
 }
 
-// feedStatus takes what the feed says of itself.
-func (e *Engine) feedStatus(s feed.Status) {
-	old := e.feed.Swap(&s)
-	if s.State == feed.Connected {
-		e.metrics.FeedConnected.Set(1)
-	} else {
-		e.metrics.FeedConnected.Set(0)
-	}
-	if *old != s {
-		e.feedSince.Store(time.Now().UnixNano())
-		e.log.Info("feed", "state", s.State.String(), "reason", s.Reason)
-	}
-}
-
 // settled is how long the feed stays in a state before clients hear of it: a reload has it read a
 // little again, which is nothing to them.
 const settled = observeEvery / 2
 
 // sayStatus tells clients when the feed's state or the session has changed.
 func (e *Engine) sayStatus() {
-	if time.Since(time.Unix(0, e.feedSince.Load())) < settled {
+	if time.Since(time.Unix(0, e.wholeSince.Load())) < settled {
 		return
 	}
-	s := e.feed.Load()
+	s := e.whole.Load()
 	e.hub.Status(stream.Status{State: s.State.String(), Reason: s.Reason, Session: e.session()})
 }
 
@@ -168,7 +156,7 @@ func (e *Engine) moves() []podreport.Move {
 
 // report is what the process says of itself.
 func (e *Engine) report() podreport.Report {
-	set, st := e.settings.Load(), e.feed.Load()
+	set, st := e.settings.Load(), e.whole.Load()
 	if !e.assembled.Load() {
 		return podreport.Report{Version: e.opts.Version, ConfigRevision: set.revision, Secrets: []podreport.Secret{}, Moves: []podreport.Move{},
 			Partitions: []podreport.Partition{}, Feed: podreport.Feed{Name: set.source, State: st.State.String()}, Symbols: len(set.Symbols)}
@@ -178,6 +166,7 @@ func (e *Engine) report() podreport.Report {
 		Feed:        podreport.Feed{Name: set.source, State: st.State.String(), Reason: st.Reason, Session: e.session(), WatermarkMs: e.reached()},
 		Connections: e.hub.Connections(), Ready: e.ready.Load(), Draining: e.draining.Load(), Symbols: len(set.Symbols),
 		Log: podreport.LogPositions{AppliedSeq: e.view.last()}}
+	r.Feed.Own = e.announcedFeed().State
 	r.ConfigGeneration = e.view.generation().Generation
 	if text := e.configError.Load(); text != nil {
 		r.ConfigError = *text

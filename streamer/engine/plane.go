@@ -22,7 +22,7 @@ func (e *Engine) makePlane(set *settings, src *openFeed, owner *logs.Owner, know
 		Log: e.log.WithName("ingest"), Heads: e.heads, Since: e.view.since, Renew: set.Retention / 4}
 	e.spec = func(s *settings) *ingest.Spec {
 		spec := s.spec
-		spec.Source, spec.ShiftMs = src.identity, src.shiftMs
+		spec.Source, spec.Feed, spec.ShiftMs = src.identity, s.feedClass, src.shiftMs
 		spec.First, spec.Begin = owner.Generation, market.SourcePosition{Offset: owner.BeginOffset}
 		if s.generation != nil {
 			spec.Generation = *s.generation
@@ -71,8 +71,10 @@ func (e *Engine) planeFailed(err error) {
 	e.feedStatus(feed.Status{State: feed.Failed, Reason: err.Error()})
 }
 
-// announce lets the other pods know how many clients we have, and what of that we were offered comes already.
-func (e *Engine) announce() { e.keeper.Report(e.work, e.hub.Connections(), e.plane.Gathered()) }
+// announce lets the other pods know how many clients we have, what of that we were offered comes already, and how our feed is doing.
+func (e *Engine) announce() {
+	e.keeper.Report(e.work, e.hub.Connections(), e.plane.Gathered(), e.announcedFeed())
+}
 
 // heads are where the partitions end, once the view has applied everything that is stored.
 func (e *Engine) heads(ctx context.Context) (ingest.Heads, logs.Bounds, error) {

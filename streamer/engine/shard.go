@@ -88,6 +88,7 @@ func (m *meeting) all() (out []pods.Announcement) {
 // makeShard makes what spreads the rings: alone, all are here and nobody is asked.
 func (e *Engine) makeShard(reader *logs.Reader, rings *ring.Set, epoch string) error {
 	o := shard.Options{Self: e.opts.Pod, Rings: rings, Symbols: e.symbols, Frames: reader, Epoch: epoch, Tag: e.view.tags.get,
+		Since: e.view.sinceSymbol, Reached: e.view.reached,
 		Loaded: e.ringsLoaded, Metrics: shardMetrics{e.metrics}, Log: e.log.WithName("shard")}
 	if r := e.opts.Remote; r != nil {
 		keys, err := peer.NewKeys(r.Credentials)
@@ -113,6 +114,7 @@ func (e *Engine) ringsLoaded(id string) {
 // podsChanged takes who is alive and who holds what.
 func (e *Engine) podsChanged(v pods.View) {
 	e.pods.Store(&v)
+	e.judgeFeed()
 	e.shard.Update(v)
 }
 

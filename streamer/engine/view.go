@@ -52,7 +52,7 @@ type milestone struct {
 
 const (
 	stoneEvery = 10 * 60_000 // ms of watermark between milestones
-	mostStones = 400         // of a partition: more than two days and a half
+	mostStones = 400         // of a partition
 )
 
 // since returns a place in BARS that is not after any frame of a partition whose watermark is above ms.
@@ -69,6 +69,25 @@ func (v *view) since(partition int, ms int64) uint64 {
 	return from
 }
 
+// sinceSymbol is since, by a symbol.
+func (v *view) sinceSymbol(symbol uint32, ms int64) uint64 {
+	return v.since(market.PartitionOf(v.symbols.Name(symbol)), ms)
+}
+
+// reached is about where the newest bars of a symbol end, in ms; 0: not known.
+func (v *view) reached(symbol uint32) int64 {
+	p := market.PartitionOf(v.symbols.Name(symbol))
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if f := v.heads[p].Frame; f != nil && f.Watermark < market.EndOfFeed {
+		return max(0, f.Watermark)
+	}
+	if stones := v.stones[p]; len(stones) > 0 {
+		return stones[len(stones)-1].ms
+	}
+	return 0
+}
+
 // passed notes a milestone; with v.mu held.
 func (v *view) passed(seq uint64, f *logs.Frame) {
 	stones := &v.stones[f.Partition]
@@ -77,7 +96,13 @@ func (v *view) passed(seq uint64, f *logs.Frame) {
 		return
 	}
 	if n == mostStones {
-		*stones = append((*stones)[:0], (*stones)[n/2:]...)
+		kept := (*stones)[:0]
+		for i, s := range *stones {
+			if i >= n/2 || i%2 == 0 { // the older, the fewer
+				kept = append(kept, s)
+			}
+		}
+		*stones = kept
 	}
 	*stones = append(*stones, milestone{f.Watermark, seq})
 }

@@ -105,7 +105,7 @@ func (c *Coverage) Apply(f *logs.Frame, number func(string) uint32) {
 		case market.GapOpen, market.GapUnrepairable:
 			s.add(g)
 		case market.GapRepaired:
-			s.gaps = slices.DeleteFunc(s.gaps, func(x market.Gap) bool { return x.FromMs >= g.FromMs && x.ToMs <= g.ToMs })
+			s.gaps = slices.DeleteFunc(s.gaps, func(x market.Gap) bool { return x.Reason == g.Reason && x.FromMs >= g.FromMs && x.ToMs <= g.ToMs })
 		case market.GapRemoved:
 			s.removed = g.FromMs
 		}

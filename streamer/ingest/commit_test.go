@@ -19,11 +19,19 @@ import (
 
 // memory is a Log in memory that fails on cue.
 type memory struct {
+	mu      sync.Mutex // of entries, for who reads while a writer writes
 	entries []logs.Entry
 	seq     uint64
 	// fault is asked before each append of a partition's frame with its number; after says that
 	// the append happens all the same.
 	fault func(number uint64) (err error, after bool)
+}
+
+// stored is what the log holds.
+func (m *memory) stored() []logs.Entry {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.entries)
 }
 
 func (m *memory) lastOf(p int) (logs.Entry, bool) {
@@ -36,6 +44,8 @@ func (m *memory) lastOf(p int) (logs.Entry, bool) {
 }
 
 func (m *memory) store(p int, data []byte) uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.seq++
 	m.entries = append(m.entries, logs.Entry{Seq: m.seq, Partition: p, Data: slices.Clone(data)})
 	return m.seq

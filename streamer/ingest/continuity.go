@@ -25,6 +25,8 @@ type newest struct {
 	seenNs int64
 	// hasNs is up to where the log has the symbol's minutes, though none of its ids: it was carried before.
 	hasNs int64
+	// changedNs is from where on another vendor had its minutes; 0: none had.
+	changedNs int64
 	// filling: trades between these ids come that fill a hole.
 	filling       bool
 	after, before uint64
@@ -60,6 +62,8 @@ func (c *continuity) admit(dst []market.Entry, e *market.Entry) []market.Entry {
 	switch e.Kind {
 	case market.Hole:
 		switch {
+		case e.State == market.GapFilling && e.Reason.Remakes(): // all of a minute's
+			n.filling, n.after, n.before = true, 0, 0
 		case e.State == market.GapFilling:
 			n.filling, n.after, n.before = true, e.AfterID(), e.BeforeID()
 		case e.State != market.GapOpen:
@@ -76,6 +80,13 @@ func (c *continuity) admit(dst []market.Entry, e *market.Entry) []market.Entry {
 	}
 	if e.ID != 0 && e.ID <= n.id {
 		c.duplicates++
+		return dst
+	}
+	if e.Time < n.changedNs { // it lies in the minutes of another vendor: those stand
+		if e.ID > n.id+1 {
+			dst = c.missing(dst, e.Symbol, n, e.ID+1, e.Time)
+		}
+		n.id, n.timeNs = e.ID, max(n.timeNs, e.Time)
 		return dst
 	}
 	if e.ID > n.id+1 {
@@ -109,7 +120,10 @@ func (c *continuity) missing(dst []market.Entry, symbol uint32, n *newest, befor
 	h := market.Entry{Kind: market.Hole, Symbol: symbol, Time: n.timeNs, Until: max(timeNs, n.timeNs) + 1,
 		Order: n.id, ID: before, Reason: market.GapDisconnect}
 	if n.id == 0 {
-		h.Time, h.Reason = max(c.begins(timeNs), n.hasNs), market.GapStart
+		if h.Time, h.Reason = max(c.begins(timeNs), n.hasNs), market.GapStart; n.changedNs != 0 {
+			h.Time, h.Reason = n.changedNs, market.GapSourceChange
+			h.Until = max(h.Until, h.Time+1e6)
+		}
 		if h.Time >= h.Until {
 			return dst
 		}
@@ -121,6 +135,13 @@ func (c *continuity) missing(dst []market.Entry, symbol uint32, n *newest, befor
 func (c *continuity) has(symbol uint32, ns int64) {
 	if n := c.of(symbol); n != nil {
 		n.hasNs = ns
+	}
+}
+
+// changed says from where on a symbol's minutes are to come from another vendor than those before.
+func (c *continuity) changed(symbol uint32, ns int64) {
+	if n := c.of(symbol); n != nil {
+		n.changedNs = ns
 	}
 }
 

@@ -12,18 +12,17 @@ import (
 // fill is what a gap turned out to be: its trades, or that nobody has them.
 type fill struct {
 	// gap is the gap, or its beginning: the trades up to BeforeID are all there are.
-	gap    market.Gap
-	trades []market.Entry // oldest first
-	done   chan error     // gets what became of it
+	gap market.Gap
+	// trades are oldest first; of a minute that is made again, all that it has.
+	trades []market.Entry
+	done   chan error // gets what became of it
 }
 
 // fill takes a gap's trades in: as one batch of TICKS, so that a restart finds all or none.
 func (w *Writer) fill(ctx context.Context, f *fill) (err error) {
 	defer func() { f.done <- err }()
-	if !slices.ContainsFunc(w.fold.OpenGaps(nil), func(g market.Gap) bool {
-		return g.Symbol == f.gap.Symbol && g.AfterID == f.gap.AfterID && g.BeforeID >= f.gap.BeforeID
-	}) {
-		return nil // it was filled meanwhile, or its symbol has gone
+	if !w.still(&f.gap) {
+		return nil // it was filled meanwhile, its symbol has gone, or more is missing
 	}
 	hole := market.Entry{Kind: market.Hole, Symbol: f.gap.Symbol, Time: f.gap.FromMs * 1e6, Until: f.gap.ToMs * 1e6,
 		Reason: f.gap.Reason, Order: f.gap.AfterID, ID: f.gap.BeforeID}
@@ -45,7 +44,9 @@ func (w *Writer) fill(ctx context.Context, f *fill) (err error) {
 	if _, err := w.take(ctx, entries, 0); err != nil {
 		return err
 	}
-	w.env.Metrics.FeedTicks.Add(float64(len(f.trades)))
+	if !f.gap.Reason.Remakes() {
+		w.env.Metrics.FeedTicks.Add(float64(len(f.trades)))
+	}
 	w.report()
 	w.reportGaps()
 	return nil
@@ -99,7 +100,7 @@ func (w *Writer) recall(ctx context.Context, g *market.Gap) error {
 
 // reportGaps lets the repairer see which gaps are open.
 func (w *Writer) reportGaps() {
-	if w.ids == nil {
+	if !w.live {
 		return
 	}
 	gaps := w.fold.OpenGaps(nil)

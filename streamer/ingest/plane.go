@@ -380,6 +380,9 @@ func (p *Plane) haltStale() {
 // openAgain is after how long partitions that could not be opened are tried again.
 const openAgain = 250 * time.Millisecond
 
+// openLater is the same for those that wait for another document.
+const openLater = 5 * time.Second
+
 // open makes and starts the writers of claims; false: it failed, and is tried again soon, or has been given up.
 func (p *Plane) open(ctx context.Context, claims []Claim) (ok bool) {
 	p.mu.Lock()
@@ -398,6 +401,10 @@ func (p *Plane) open(ctx context.Context, claims []Claim) (ok bool) {
 	case errors.Is(err, logs.ErrUnavailable), errors.Is(err, ErrFenced), errors.Is(err, logs.ErrRewound):
 		p.Env.Log.Info("partitions could not be opened; they are tried again", "reason", err.Error())
 		time.AfterFunc(openAgain, p.wake)
+		return false
+	case errors.Is(err, errOlder): // our document comes, or another pod takes them
+		p.Env.Log.Info("partitions are not opened yet", "reason", err.Error())
+		time.AfterFunc(openLater, p.wake)
 		return false
 	default:
 		if !p.lost(claims) {

@@ -31,7 +31,15 @@ type repairer struct {
 type gapKey struct {
 	symbol uint32
 	fromMs int64
-	after  uint64
+	after  uint64           // of a gap that trades fill
+	reason market.GapReason // of a minute that is made again
+}
+
+func keyOf(g *market.Gap) gapKey {
+	if g.Reason.Remakes() {
+		return gapKey{symbol: g.Symbol, fromMs: g.FromMs, reason: g.Reason}
+	}
+	return gapKey{symbol: g.Symbol, fromMs: g.FromMs, after: g.AfterID}
 }
 
 type attempt struct {
@@ -63,9 +71,9 @@ func (r *repairer) run(ctx context.Context) {
 				continue
 			}
 			for _, g := range *gaps {
-				k := gapKey{g.Symbol, g.FromMs, g.AfterID}
+				k := keyOf(&g)
 				open[k] = true
-				if r.begin(k, &g) {
+				if w.ripe(&g, *gaps) && r.begin(k, &g) {
 					all.Go(func() { r.end(k, r.repair(ctx, w, g)) })
 				}
 			}
@@ -138,20 +146,31 @@ func (r *repairer) forget(open map[gapKey]bool) {
 // errEnough ends a refill that has enough for one batch.
 var errEnough = errors.New("enough")
 
+// missing asks the vendor for the trades of a gap, for the first of them where there are many.
+func (r *repairer) missing(ctx context.Context, s feed.Symbol, f *fill) error {
+	g := &f.gap
+	stretch := feed.Stretch{Symbol: s, AfterID: g.AfterID, BeforeID: g.BeforeID, FromNs: g.FromMs * 1e6, ToNs: g.ToMs * 1e6}
+	return r.plane.live.Refill(ctx, stretch, func(e *market.Entry) error {
+		if len(f.trades) == fillTrades {
+			return errEnough
+		}
+		f.trades = append(f.trades, *e)
+		f.trades[len(f.trades)-1].Symbol = g.Symbol
+		return nil
+	})
+}
+
 // repair asks the vendor for a gap and gives the writer what it says.
 func (r *repairer) repair(ctx context.Context, w *Writer, g market.Gap) error {
 	f := &fill{gap: g, done: make(chan error, 1)}
 	f.gap.State = market.GapRepaired
 	symbol := feed.Symbol{Number: g.Symbol, Name: r.plane.Env.Symbols.Name(g.Symbol)}
-	err := r.plane.live.Refill(ctx, feed.Stretch{Symbol: symbol, AfterID: g.AfterID, BeforeID: g.BeforeID, FromNs: g.FromMs * 1e6, ToNs: g.ToMs * 1e6},
-		func(e *market.Entry) error {
-			if len(f.trades) == fillTrades {
-				return errEnough
-			}
-			f.trades = append(f.trades, *e)
-			f.trades[len(f.trades)-1].Symbol = g.Symbol
-			return nil
-		})
+	var err error
+	if g.Reason.Remakes() {
+		f.trades, err = r.remake(ctx, symbol, &g)
+	} else {
+		err = r.missing(ctx, symbol, f)
+	}
 	metrics := r.plane.Env.Metrics
 	switch {
 	case errors.Is(err, errEnough):
@@ -160,12 +179,12 @@ func (r *repairer) repair(ctx context.Context, w *Writer, g market.Gap) error {
 		err = nil
 	case errors.Is(err, feed.ErrUnrepairable):
 		metrics.FeedRepairs.WithLabelValues("unrepairable").Inc()
-		w.log.Info("a gap can't be filled: the vendor does not have its trades", "symbol", symbol.Name, "afterId", g.AfterID, "beforeId", g.BeforeID, "reason", err.Error())
+		w.log.Info("a gap can't be filled: the vendor does not have its trades", "symbol", symbol.Name, "gap", g.Reason.String(), "afterId", g.AfterID, "beforeId", g.BeforeID, "reason", err.Error())
 		f.gap.State, f.trades = market.GapUnrepairable, nil
 	case err != nil:
 		if ctx.Err() == nil {
 			metrics.FeedRepairs.WithLabelValues("error").Inc()
-			w.log.Info("a gap could not be filled; it is tried again", "symbol", symbol.Name, "afterId", g.AfterID, "beforeId", g.BeforeID, "reason", err.Error())
+			w.log.Info("a gap could not be filled; it is tried again", "symbol", symbol.Name, "gap", g.Reason.String(), "afterId", g.AfterID, "beforeId", g.BeforeID, "reason", err.Error())
 		}
 		return err
 	}

@@ -163,6 +163,14 @@ func (w *Writer) again(ctx context.Context, b *logs.Batch, first int) error {
 		if i < first && (e.Kind != market.Hole || e.State == market.GapOpen) {
 			continue
 		}
+		if e.Kind == market.Hole && e.State == market.GapFilling && !w.fold.Knows(e.Time/1e6) { // it may not have come into a frame
+			if err := w.recall(ctx, &market.Gap{Symbol: e.Symbol, FromMs: e.Time / 1e6, ToMs: e.Until / 1e6}); err != nil {
+				return err
+			}
+		}
+		if e.Kind == market.Hole && e.Reason == market.GapSourceChange {
+			w.unknownFrom = 0 // it was said
+		}
 		w.work = w.work[:0]
 		if w.ids != nil && (e.Kind == market.Trade || e.Kind == market.Hole) {
 			w.work = w.ids.admit(w.work, e)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 
 	"github.com/marketstream/marketstream/streamer/bars"
@@ -11,9 +12,6 @@ import (
 	"github.com/marketstream/marketstream/streamer/logs"
 	"github.com/marketstream/marketstream/streamer/market"
 )
-
-// ErrOtherSource says that the log's positions are places in another source.
-var ErrOtherSource = errors.New("the log was made from another source")
 
 // opening is what writers are made from: the end of BARS, and what the bars of a partition
 // are to be.
@@ -34,10 +32,8 @@ func openWriters(ctx context.Context, env *Env, spec *Spec, tr *feed.Traits, cla
 	if err != nil {
 		return nil, err
 	}
-	for p := range heads {
-		if s := heads[p].Shape; s != nil && s.Source != spec.Source {
-			return nil, fmt.Errorf("%w: %q, and this is %q", ErrOtherSource, s.Source, spec.Source)
-		}
+	if err := sameSource(&heads, spec, claims); err != nil {
+		return nil, err
 	}
 	o := &opening{env: env, spec: spec, heads: heads, bounds: bounds, traits: tr}
 	plans := make([]plan, len(claims))
@@ -58,11 +54,7 @@ func openWriters(ctx context.Context, env *Env, spec *Spec, tr *feed.Traits, cla
 		return nil, err
 	}
 	for _, w := range writers {
-		if w.ids != nil {
-			for _, n := range w.symbols {
-				w.ids.has(n, w.fold.MinutesEnd(n)*1e6)
-			}
-		}
+		w.beginAfterOther()
 		if w.live {
 			if err := w.replayTicks(ctx); err != nil {
 				return nil, fmt.Errorf("partition %d: %w", w.Partition, err)
@@ -82,10 +74,15 @@ func (o *opening) writer(ctx context.Context, c Claim, p *plan) (*Writer, error)
 	if err := w.begin(ctx, head); err != nil {
 		return nil, err
 	}
+	if p.changed { // what was applied are places in another source
+		at := market.Position{Tick: market.TickPosition{Token: c.Token, Batch: c.Batches, Index: math.MaxUint32}}
+		w.base.Applied, w.base.Open = at, at
+	}
 	if p.write {
 		if err := w.configure(ctx, p); err != nil {
 			return nil, err
 		}
+		p.shape = settled(p.shape)
 	}
 	if p.shape == nil || len(p.shape.Symbols) == 0 {
 		return w, nil
@@ -97,7 +94,8 @@ func (o *opening) writer(ctx context.Context, c Claim, p *plan) (*Writer, error)
 	if err != nil {
 		return nil, err
 	}
-	cfg.GaplessIDs = o.traits != nil && o.traits.Gapless
+	cfg.Refills = o.traits != nil
+	cfg.GaplessIDs = cfg.Refills && o.traits.Gapless
 	w.fold = bars.New(cfg)
 	for _, s := range cfg.Symbols {
 		w.symbols = append(w.symbols, s.Number)
@@ -201,6 +199,9 @@ func (w *Writer) restore(f *logs.Frame) error {
 		if c.OpenIDs, err = readIDs(f.Open.Source.Opaque, w.env.Symbols); err != nil {
 			return err
 		}
+	}
+	if f.Kind == logs.FrameConfig && f.Shape != nil && f.Shape.After != "" {
+		w.fold.OtherSource(market.FloorDiv(f.Watermark-f.Shape.CloseGraceMs, 60_000) * 60_000)
 	}
 	w.fold.Restore(&c)
 	w.mark = max(w.mark, f.Watermark)

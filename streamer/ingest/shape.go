@@ -22,6 +22,7 @@ type Spec struct {
 	CloseGraceMs   int64
 	RevisionMs     int64
 	Source         string // names what positions are places in
+	Feed           logs.FeedClass
 	ShiftMs        int64
 	// Generation is the document's; see [Spec.Count] where nobody counts.
 	Generation logs.ConfigGeneration
@@ -36,6 +37,18 @@ type Head struct {
 	Frame    *logs.Frame // nil: none
 	Shape    *logs.Shape // nil: none
 	ShapeSeq uint64      // of the frame that says it
+}
+
+// settled is the shape, without what only the frame that brought it says.
+func (h *Head) settled() *logs.Shape { return settled(h.Shape) }
+
+func settled(s *logs.Shape) *logs.Shape {
+	if s == nil || s.After == "" {
+		return s
+	}
+	n := *s
+	n.After = ""
+	return &n
 }
 
 // Heads are the heads of all partitions.
@@ -96,13 +109,14 @@ type plan struct {
 	// startMs is the watermark that such a partition begins with; 0: the stream begins.
 	startMs int64
 	fresh   bool // it had frames, but no symbols
+	changed bool // another vendor takes over
 }
 
 // plan decides what the bars of a partition are to be: the newest rules. A document that is
 // older than the log's is not run; one that is as old or newer is written if it says something else.
 func (o *opening) plan(partition int) plan {
 	head, spec := &o.heads[partition], o.spec
-	p := plan{shape: head.Shape, gen: o.heads.Generation()}
+	p := plan{shape: head.settled(), gen: o.heads.Generation()}
 	if head.Frame != nil {
 		p.gen = head.Frame.ConfigGeneration
 	}
@@ -118,9 +132,12 @@ func (o *opening) plan(partition int) plan {
 	if o.traits != nil && o.traits.Gapless { // its first trade says what is missing before it
 		gaps = slices.DeleteFunc(gaps, func(g market.Gap) bool { return g.State == market.GapOpen })
 	}
-	if head.Shape == nil && len(n.Symbols) == 0 || head.Shape != nil && reflect.DeepEqual(head.Shape, n) {
+	if head.Shape == nil && len(n.Symbols) == 0 || head.Shape != nil && reflect.DeepEqual(head.settled(), n) {
 		p.write = head.Shape != nil && o.ages(head.ShapeSeq)
 		return p
+	}
+	if p.changed = head.Shape != nil && head.Shape.Source != n.Source; p.changed {
+		n.After = head.Shape.Source
 	}
 	p.fresh = head.Shape != nil && len(head.Shape.Symbols) == 0
 	p.shape, p.gaps, p.write, p.gen = n, gaps, true, spec.Generation
@@ -148,7 +165,7 @@ func (s *Spec) Count(heads *Heads, table *market.SymbolTable) {
 // sameRules reports whether bars are made alike, of the same symbols.
 func sameRules(a, b *logs.Shape) bool {
 	x, y := *a, *b
-	x.Symbols, y.Symbols, x.Removed, y.Removed = nil, nil, nil, nil
+	x.Symbols, y.Symbols, x.Removed, y.Removed, x.After, y.After = nil, nil, nil, nil, "", ""
 	return reflect.DeepEqual(x, y) && slices.EqualFunc(a.Symbols, b.Symbols, func(s, t logs.ShapeSymbol) bool { return s.Name == t.Name })
 }
 

@@ -74,12 +74,14 @@ type Writer struct {
 	follows market.TickPosition // the last batch of those before us
 	at      market.Position
 	mark    int64 // ms
-	frame   []byte
-	state   []byte
-	states  logs.StateMessage
-	repeat  atomic.Bool // all states are to be sent again
-	local   logs.Localizer
-	stats   bars.Stats // as last added to the metrics
+	// unknownFrom is from where on nothing is known, in ms, until the source that took over says a mark; 0: it has.
+	unknownFrom int64
+	frame       []byte
+	state       []byte
+	states      logs.StateMessage
+	repeat      atomic.Bool // all states are to be sent again
+	local       logs.Localizer
+	stats       bars.Stats // as last added to the metrics
 
 	fills    chan *fill    // from the repairer
 	over     chan struct{} // closed when Run has ended
@@ -224,11 +226,13 @@ func (w *Writer) admit(entries []market.Entry) {
 			w.skip = w.at.Source.Offset
 		case e.Kind == market.Mark:
 			if e.Time/int64(time.Millisecond) > w.mark {
+				w.sayUnknown(e)
 				w.work = append(w.work, *e)
 			}
 		case e.Offset != 0 && e.Offset <= w.skip:
 		case w.ids != nil && e.Kind <= market.Seen && e.Kind != market.Cancel:
 			w.work = w.ids.admit(w.work, e)
+		case e.Kind == market.Trade && e.Time < w.unknownFrom*1e6: // it lies in the minutes of another vendor
 		case e.Kind != market.Seen:
 			w.work = append(w.work, *e)
 		}

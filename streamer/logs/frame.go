@@ -79,6 +79,9 @@ type Shape struct {
 	RevisionMs    int64         `json:"revisionWindowMs"`
 	// Source names what the positions are places in (a generator and its seed, a set of files): positions of another source mean nothing.
 	Source string `json:"source"`
+	// After is the source before, in the frame with which another vendor takes over: positions before this frame, and
+	// open minutes, mean nothing from here on.
+	After string `json:"after,omitempty"`
 	// ShiftMs is what rebase adds to the source's times; fixed when the log begins.
 	ShiftMs int64 `json:"shiftMs,omitempty"`
 	// Removed are symbols of this partition that are carried no more, the latest last; at most MaxRemoved.
@@ -134,6 +137,10 @@ const (
 	FeedReplay    FeedClass = "replay"
 	FeedVendor    FeedClass = "vendor"
 )
+
+// Changes reports whether a log of this class goes on with another source of its class: a vendor's places are never read again, so another
+// vendor may go on, after a gap. Invented and recorded data is the same at every reading, or it is not the log's.
+func (c FeedClass) Changes() bool { return c == FeedVendor }
 
 // Batch is one message of TICKS: entries of one partition in the feed's order.
 type Batch struct {

@@ -105,6 +105,10 @@ func (r GapReason) String() string {
 	return gapReasons[0]
 }
 
+// Remakes reports whether a gap of this reason says that a closed minute is to be made again, of all its trades; gaps
+// of other reasons want those that they lack.
+func (r GapReason) Remakes() bool { return r == GapLateTrade || r == GapCancel }
+
 // GapReasons are all reasons, as on the wire.
 func GapReasons() []string { return slices.Clone(gapReasons[:]) }
 
@@ -133,7 +137,8 @@ type Gap struct {
 	ToMs   int64
 	Reason GapReason
 	State  GapState
-	// AfterID and BeforeID are the ids of the trades around it, both exclusive; 0: not known.
+	// AfterID and BeforeID are the ids of the trades around it, both exclusive; 0: not known. Where a minute is to be
+	// made again, they are those around the trades that came late.
 	AfterID, BeforeID uint64
 }
 

@@ -135,12 +135,12 @@ func (k *Keeper) Set(ctx context.Context, s State, connections int) {
 	})
 }
 
-// Report says how many clients the pod has, and which partitions of those it was offered it covers.
-func (k *Keeper) Report(ctx context.Context, clients int, covered []int) {
+// Report says how many clients the pod has, which partitions of those it was offered it covers, and how its feed is doing.
+func (k *Keeper) Report(ctx context.Context, clients int, covered []int, feed Feed) {
 	k.do(ctx, func() {
-		now := Announcement{Covered: covered}
-		changed := !(&Announcement{Covered: k.self.Covered}).equal(&now)
-		k.self.Connections, k.self.Covered = clients, covered
+		now := Announcement{Covered: covered, Feed: feed}
+		changed := !(&Announcement{Covered: k.self.Covered, Feed: k.self.Feed}).equal(&now)
+		k.self.Connections, k.self.Covered, k.self.Feed = clients, covered, feed
 		if changed {
 			k.announce()
 		}

@@ -33,6 +33,14 @@ type Announcement struct {
 	Covered []int `json:"covered,omitempty"`
 	// Rings is the [Rings.ID] for which the pod has loaded all rings that it is to hold; "": none.
 	Rings string `json:"rings,omitempty"`
+	// Feed is how the pod's feed is doing; without a state it takes no trades in.
+	Feed Feed `json:"feed,omitzero"`
+}
+
+// Feed is how a feed is doing, in the words of the wire.
+type Feed struct {
+	State  string `json:"state"`
+	Reason string `json:"reason,omitempty"`
 }
 
 const (
@@ -88,7 +96,7 @@ func (m *Members) Hear(now time.Time, a Announcement) (changed bool) {
 
 func (a *Announcement) equal(b *Announcement) bool {
 	return a.Pod == b.Pod && a.Address == b.Address && a.StartedMs == b.StartedMs && a.State == b.State &&
-		a.Seq == b.Seq && a.Connections == b.Connections && a.Holding == b.Holding && a.Rings == b.Rings && slices.Equal(a.Covered, b.Covered)
+		a.Seq == b.Seq && a.Connections == b.Connections && a.Holding == b.Holding && a.Rings == b.Rings && a.Feed == b.Feed && slices.Equal(a.Covered, b.Covered)
 }
 
 // Bury forgets the dead and reports whether there were any.

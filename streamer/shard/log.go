@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -32,15 +33,73 @@ type logReader struct {
 	queue   []*reading // those that have not begun
 }
 
-// reading is one reading of BARS from its beginning.
+// reading is one reading of BARS.
 type reading struct {
 	flights []*flight
 	symbols map[uint32]bool
 	frames  map[market.Timeframe]bool
 	most    int      // bars of a ring
-	found   []*found // of flights, once done is closed without err
+	found   []*found // of flights, once done is closed without err; nil: not yet
 	done    chan struct{}
 	err     error
+}
+
+const (
+	// moreBars is how many times the bars that are wanted the first pass has room for: periods without a trade have none.
+	moreBars = 2
+	// further is how many times as far back the next pass goes, for what the one before found too little of: all passes
+	// together read hardly more than the longest.
+	further = 8
+)
+
+// stretch is what a pass reads: frames from a place on, and of them bars that do not start before ms.
+type stretch struct {
+	from uint64
+	ms   int64
+}
+
+// stretch is what is to be read for the flights of r that have no answer, at a try.
+func (l *logReader) stretch(r *reading, try int) stretch {
+	s := stretch{from: math.MaxUint64, ms: math.MaxInt64}
+	for i, f := range r.flights {
+		if r.found[i] == nil {
+			s.ms = min(s.ms, l.begins(f, try))
+		}
+	}
+	for i, f := range r.flights {
+		if r.found[i] == nil && s.ms > 0 {
+			s.from = min(s.from, l.opts.Since(f.symbol, s.ms))
+		}
+	}
+	if s.ms <= 0 || s.from <= 1 {
+		return stretch{from: 1, ms: math.MinInt64}
+	}
+	return s
+}
+
+// begins is where bars are likely to begin that hold what a flight wants; 0: nobody can say.
+func (l *logReader) begins(f *flight, try int) int64 {
+	switch {
+	case l.opts.Since == nil || l.opts.Reached == nil:
+		return 0
+	case f.HasAfter:
+		return (f.AfterSeq + 1) * 60_000
+	}
+	end := l.opts.Reached(f.symbol)
+	if f.BeforeMs > 0 {
+		end = min(end, f.BeforeMs)
+	}
+	bars := float64(l.opts.Rings.Capacity())
+	if f.Limit > 0 {
+		bars = float64(f.Limit)
+	}
+	span := moreBars * (bars + 16) * float64(f.tf.Millis()) * math.Pow(further, float64(try))
+	return max(0, end-int64(min(span, 1e15)))
+}
+
+// enough reports whether x, of a pass that may have begun too late, is what the whole log would say.
+func (f *flight) enough(x *found) bool {
+	return f.HasAfter || x.Evicted || f.Limit > 0 && x.count >= f.Limit
 }
 
 // bars is what the reading keeps at most.
@@ -107,12 +166,17 @@ func (l *logReader) run() {
 	}
 }
 
-// pass reads BARS once to its end, if need be in more than one go.
+// pass reads BARS to its end, from where what is wanted is likely to begin, and then from further back what it was too little of.
 func (l *logReader) pass(r *reading) error {
 	ctx, cancel := context.WithTimeout(context.Background(), readWithin)
 	defer cancel()
-	for {
-		err := l.once(ctx, r)
+	r.found = make([]*found, len(r.flights))
+	for try := 0; ; {
+		more, err := l.once(ctx, r, l.stretch(r, try))
+		if err == nil && more {
+			try++
+			continue
+		}
 		if !errors.Is(err, logs.ErrUnavailable) {
 			return err
 		}
@@ -126,7 +190,8 @@ func (l *logReader) pass(r *reading) error {
 	}
 }
 
-func (l *logReader) once(ctx context.Context, r *reading) error {
+// once reads a stretch; more: some flights are without an answer yet.
+func (l *logReader) once(ctx context.Context, r *reading, s stretch) (more bool, err error) {
 	set := ring.NewSet(r.most)
 	var symbols []uint32
 	var frames []market.Timeframe
@@ -138,11 +203,11 @@ func (l *logReader) once(ctx context.Context, r *reading) error {
 	}
 	set.Carry(symbols, frames)
 	last := uint64(0)
-	err := l.opts.Frames.Frames(ctx, 1, func(seq uint64, f *logs.Frame) error {
+	err = l.opts.Frames.Frames(ctx, s.from, func(seq uint64, f *logs.Frame) error {
 		last = seq
 		for i := range f.Records {
 			if x := &f.Records[i]; r.symbols[x.Symbol] {
-				if b, ok := x.Bar(); ok {
+				if b, ok := x.Bar(); ok && b.StartMs >= s.ms {
 					set.Apply(x.Symbol, &b)
 				}
 			}
@@ -150,19 +215,32 @@ func (l *logReader) once(ctx context.Context, r *reading) error {
 		return ctx.Err()
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	now := time.Now()
 	var bars []market.Bar
-	r.found = r.found[:0]
-	for _, f := range r.flights {
+	for i, f := range r.flights {
+		if r.found[i] != nil {
+			continue
+		}
 		if f.seq > last {
-			return fmt.Errorf("%w: it ends at %d, %d was read", logs.ErrRewound, last, f.seq)
+			return false, fmt.Errorf("%w: it ends at %d, %d was read", logs.ErrRewound, last, f.seq)
 		}
 		x := &found{applied: last, at: now}
 		bars, x.Info = set.Read(f.symbol, f.tf, f.Query, bars[:0])
 		x.count, x.data = len(bars), peer.AppendBars(nil, bars)
-		r.found = append(r.found, x)
+		if s.from > 1 {
+			if !f.enough(x) {
+				more = true
+				continue
+			}
+			if !f.HasAfter {
+				x.Evicted = true // there may be older ones
+			} else if x.Len > 0 {
+				x.OldestSeq = min(x.OldestSeq, f.AfterSeq+1) // between there is none
+			}
+		}
+		r.found[i] = x
 	}
-	return nil
+	return more, nil
 }

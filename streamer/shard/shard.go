@@ -46,6 +46,10 @@ type Options struct {
 	Epoch string // of BARS
 	// Tag returns the tag of the frame at a position that is applied; 0: not known. May be nil.
 	Tag func(seq uint64) uint32
+	// Since returns a place in BARS that is not after any frame with a bar of a symbol that ends after ms, and Reached
+	// about where the newest of them ends, in ms; nil: BARS is read from its beginning.
+	Since   func(symbol uint32, ms int64) uint64
+	Reached func(symbol uint32) int64
 	// Loaded is told for which set of warm pods all rings are loaded; may be nil.
 	Loaded  func(id string)
 	Metrics Metrics

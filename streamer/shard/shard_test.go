@@ -34,6 +34,7 @@ type world struct {
 	mu     sync.Mutex
 	frames []*logs.Frame
 	reads  int
+	read   int // frames
 	fails  int // readings of the log that fail first
 	asked  map[string]int
 	pods   map[string]*ring.Set // by address
@@ -49,7 +50,7 @@ func newWorld(t *testing.T, symbols int, others ...string) *world {
 	for i := range symbols {
 		w.numbers = append(w.numbers, w.symbols.Intern(fmt.Sprintf("S%d", i)))
 	}
-	w.Shard = New(Options{Self: "self", Rings: w.rings, Symbols: &w.symbols, Frames: w, Peers: w, Epoch: "e", Metrics: w, Log: logr.Discard(),
+	w.Shard = New(Options{Self: "self", Rings: w.rings, Symbols: &w.symbols, Frames: w, Peers: w, Since: w.since, Reached: w.reached, Epoch: "e", Metrics: w, Log: logr.Discard(),
 		Loaded: func(id string) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -90,13 +91,19 @@ func (w *world) close(minute int64) {
 }
 
 // Frames implements Frames.
-func (w *world) Frames(_ context.Context, _ uint64, fn func(uint64, *logs.Frame) error) error {
+func (w *world) Frames(_ context.Context, from uint64, fn func(uint64, *logs.Frame) error) error {
 	w.mu.Lock()
 	w.reads++
 	frames, fail := slices.Clone(w.frames), w.fails > 0
 	w.fails--
 	w.mu.Unlock()
 	for i, f := range frames {
+		if uint64(i+1) < from {
+			continue
+		}
+		w.mu.Lock()
+		w.read++
+		w.mu.Unlock()
 		if fail && i == len(frames)/2 {
 			return fmt.Errorf("in the middle: %w", logs.ErrUnavailable)
 		}
@@ -105,6 +112,18 @@ func (w *world) Frames(_ context.Context, _ uint64, fn func(uint64, *logs.Frame)
 		}
 	}
 	return nil
+}
+
+// since and reached are of a log with a frame a minute.
+func (w *world) since(_ uint32, ms int64) uint64 {
+	return uint64(max(1, (ms-t0)/60_000))
+}
+
+func (w *world) reached(uint32) int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	last := w.frames[len(w.frames)-1].Records
+	return last[len(last)-1].EndMs
 }
 
 // Ask implements Asker: who is not in pods is dead.
@@ -446,5 +465,62 @@ func TestJoining(t *testing.T) {
 	}
 	if n := w.rings.Len(); n != had || n == 0 || w.Set() != two {
 		t.Errorf("%d rings, had %d; the set is %s, want %s", n, had, w.Set(), two)
+	}
+}
+
+// TestLogFallbackIsBounded: what no pod has is read from BARS no further back than it lies, however long BARS is, and says
+// what the whole of BARS would.
+func TestLogFallbackIsBounded(t *testing.T) {
+	w := newWorld(t, 40, "b")
+	w.rings.SetCapacity(1000)
+	for m := range int64(3000) {
+		w.close(m)
+	}
+	lacking := slices.DeleteFunc(slices.Clone(w.numbers), func(n uint32) bool { return w.rings.Has(n, market.M1) })
+	seq, first := uint64(len(w.frames)), market.Seq(t0)
+	rare := lacking[0]
+	for m, f := range w.frames { // one symbol trades once an hour
+		if m%60 != 59 {
+			f.Records = slices.DeleteFunc(slices.Clone(f.Records), func(r market.Record) bool { return r.Symbol == rare })
+		}
+	}
+	old := *w.frames[7] // the last frame revises an old bar: what lies between is not known by that
+	w.frames[2999].Records = append(slices.Clone(old.Records), w.frames[2999].Records...)
+	for _, c := range []struct {
+		what    string
+		symbol  uint32
+		query   ring.Query
+		first   int64 // minute of the first bar that is wanted
+		bars    int
+		evicted bool
+		most    int // frames that may be read
+	}{
+		{"the newest", lacking[1], ring.Query{Limit: 5}, 2995, 5, true, 60},
+		{"before a time", lacking[1], ring.Query{Limit: 5, BeforeMs: t0 + 2500*60_000}, 2495, 5, true, 600},
+		{"after a bar", lacking[1], ring.Query{AfterSeq: first + 2979, HasAfter: true}, 2980, 20, false, 30},
+		{"after a bar, the oldest", lacking[1], ring.Query{AfterSeq: first + 2899, HasAfter: true, Limit: 3, Oldest: true}, 2900, 3, false, 110},
+		{"after the newest", lacking[1], ring.Query{AfterSeq: first + 2999, HasAfter: true}, 0, 0, false, 10},
+		{"a whole ring", lacking[1], ring.Query{}, 2000, 1000, true, 2100},
+		{"of a symbol that rarely trades", rare, ring.Query{Limit: 3}, 2879, 3, true, 450},
+		{"more than there is", rare, ring.Query{Limit: 900}, 59, 50, false, 6100},
+	} {
+		w.read = 0
+		got, err := w.Answer(t.Context(), seq, []ring.Ask{{Symbol: c.symbol, Timeframe: market.M1, Query: c.query}})
+		if err != nil {
+			t.Fatal(c.what, err)
+		}
+		a := got[0]
+		if len(a.Bars) != c.bars || a.Evicted != c.evicted || c.bars > 0 && a.Bars[0].StartMs != t0+c.first*60_000 {
+			t.Errorf("%s: %d bars, evicted %v, %+v, want %d from minute %d on", c.what, len(a.Bars), a.Evicted, a.Info, c.bars, c.first)
+		}
+		if c.query.HasAfter && c.bars > 0 && a.OldestSeq > c.query.AfterSeq+1 {
+			t.Errorf("%s: the oldest is %d: that there is none between is known", c.what, a.OldestSeq-first)
+		}
+		if c.evicted && a.OldestSeq-first == 7 {
+			t.Errorf("%s: the oldest is the one that was revised", c.what)
+		}
+		if w.read > c.most {
+			t.Errorf("%s: %d frames were read, want %d at most", c.what, w.read, c.most)
+		}
 	}
 }
