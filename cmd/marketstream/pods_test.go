@@ -143,6 +143,11 @@ func TestHolderKilled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			c.tellLogs("fast", fastPartitions()...)
+		}
+	})
 	c.caughtUp()
 	w := watch(t, c.pods[0], "1m,5m")
 	w.all()
