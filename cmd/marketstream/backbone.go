@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/marketstream/marketstream/streamer/backbone"
@@ -59,7 +60,10 @@ func backboneCommand(ctx context.Context, args []string, out, errs io.Writer) er
 	}
 	defer flush()
 	began := time.Now()
+	var printing sync.Mutex // the node and we both say what goes on
 	o.Progress = func(what string) {
+		printing.Lock()
+		defer printing.Unlock()
 		if *format == "json" { // a log that programs read has nothing else in it
 			o.Log.Info("backbone", "step", what)
 			return
