@@ -58,13 +58,15 @@ func DecodeRunnable(data []byte) (m *MarketStream, ignored []string, err error) 
 	}
 	ignored, missing := runnable(r.object)
 	all := append(missing, r.mistakes...) // first what no change of a value mends
-	for _, e := range Validate(r.object) {
-		if !r.about(e) {
-			all = append(all, e.Error())
+	if len(all) <= mostMistakes {
+		for _, e := range Validate(r.object) {
+			if !r.about(e) {
+				all = append(all, e.Error())
+			}
 		}
 	}
 	if n := len(all) - mostMistakes; n > 0 {
-		all = append(all[:mostMistakes], fmt.Sprintf("and %d more", n))
+		all = append(all[:mostMistakes], fmt.Sprintf("and at least %d more", n))
 	}
 	if len(all) > 0 {
 		return nil, nil, all
@@ -88,12 +90,12 @@ type reading struct {
 // said. What lacks something is also said where a field in it has a name that nobody knows.
 func (r *reading) about(e *field.Error) bool {
 	return slices.ContainsFunc(r.wrong, func(path string) bool {
-		return lies(e.Field, path) || e.Type == field.ErrorTypeRequired && lies(path, e.Field)
+		return inside(e.Field, path) || e.Type == field.ErrorTypeRequired && inside(path, e.Field)
 	})
 }
 
-// lies reports whether path is outer or lies in it.
-func lies(path, outer string) bool {
+// inside reports whether path is outer or lies in it.
+func inside(path, outer string) bool {
 	rest, ok := strings.CutPrefix(path, outer)
 	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
@@ -130,12 +132,14 @@ func read(data []byte) (*reading, error) {
 		return nil, err
 	}
 	errs := checkTree(nil, tree, typeOf(r.object))
+	paths := make(map[string]bool, len(errs))
 	for _, e := range errs {
+		paths[e.Field] = true
 		r.mistakes = append(r.mistakes, e.Error())
 		r.wrong = append(r.wrong, e.Field)
 	}
 	if len(errs) > 0 {
-		if asJSON, err = json.Marshal(without(tree, "", r.wrong)); err != nil {
+		if asJSON, err = json.Marshal(without(tree, "", paths)); err != nil {
 			return nil, fmt.Errorf("not readable as a document: %w", err)
 		}
 	}

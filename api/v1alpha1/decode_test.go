@@ -93,7 +93,7 @@ func TestAllMistakes(t *testing.T) {
 		{"two feeds", head + "spec: {symbols: [A], feed: {synthetic: {}, replay: {path: a.csv}}}\n", []string{
 			`spec.feed: Invalid value: "replay and synthetic": name exactly one feed`}},
 		{"no feed", head + "spec: {symbols: [A], feed: {}}\n", []string{`spec.feed: Required value: name exactly one feed`}},
-		{"a feed to come", head + "spec: {symbols: [A, A], feed: {alpaca: {feed: XXX}}}\n", []string{
+		{"a feed to come", head + "spec: {symbols: [A, A], feed: {alpaca: {feed: NYSE}}}\n", []string{
 			`spec.feed.alpaca: not available yet; the feeds that run are coinbase, replay, synthetic`,
 			`spec.symbols[1]`, `spec.feed.alpaca.feed: Unsupported value`, `spec.feed.alpaca.keySecretRef.name: Required value: name the Secret`}},
 		{"another object", "kind: Pod\nspec: {containers: []}\n", []string{

@@ -119,8 +119,8 @@ func checkStruct(path *field.Path, v any, t reflect.Type) field.ErrorList {
 
 // without returns a decoded document in which nothing stands at some paths: a field is gone, an
 // item of a list is null, so that those after it keep their places.
-func without(v any, at string, paths []string) any {
-	if slices.Contains(paths, at) {
+func without(v any, at string, paths map[string]bool) any {
+	if paths[at] {
 		return nil
 	}
 	switch v := v.(type) {
@@ -131,7 +131,7 @@ func without(v any, at string, paths []string) any {
 			if at != "" {
 				sub = at + "." + name
 			}
-			if slices.Contains(paths, sub) || slices.Contains(paths, at+"["+name+"]") {
+			if paths[sub] || paths[at+"["+name+"]"] {
 				continue
 			}
 			out[name] = without(x, sub, paths)

@@ -60,14 +60,14 @@ func backboneCommand(ctx context.Context, args []string, out, errs io.Writer) er
 	}
 	defer flush()
 	began := time.Now()
-	var mu sync.Mutex // of out: the node tells its progress from a goroutine of its own
+	var printing sync.Mutex // the node and we both say what goes on
 	o.Progress = func(what string) {
+		printing.Lock()
+		defer printing.Unlock()
 		if *format == "json" { // a log that programs read has nothing else in it
 			o.Log.Info("backbone", "step", what)
 			return
 		}
-		mu.Lock()
-		defer mu.Unlock()
 		_, _ = fmt.Fprintf(out, "  %5.1f s  %s\n", time.Since(began).Seconds(), what)
 	}
 	ctx, hurry, stop := untilSignal(ctx)

@@ -200,10 +200,11 @@ func TestOwnStreamsChange(t *testing.T) {
 	s.restart(nil)
 	answers(t, first, "a")
 	answers(t, second, "b")
-	has, err := second.barsConn.js.Stream(t.Context(), second.barsConn.config.Name)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var has jetstream.Stream
+	eventually(t, "the connection for BARS is back too", func() (err error) {
+		has, err = second.barsConn.js.Stream(t.Context(), second.barsConn.config.Name)
+		return err
+	})
 	if age := has.CachedInfo().Config.MaxAge; age != 72*time.Hour {
 		t.Errorf("retention %s, want 72h", age)
 	}
