@@ -15,14 +15,16 @@ import (
 
 // shutGate lets nobody write from when it is shut until it is opened.
 type shutGate struct {
-	shut atomic.Bool
-	open chan struct{}
+	shut    atomic.Bool
+	stopped atomic.Bool // somebody waits
+	open    chan struct{}
 }
 
 func (g *shutGate) Wait(ctx context.Context) error {
 	if !g.shut.Load() {
 		return nil
 	}
+	g.stopped.Store(true)
 	select {
 	case <-g.open:
 		return nil
@@ -78,7 +80,7 @@ func TestOverload(t *testing.T) {
 	})
 	gate.shut.Store(true)
 	v.say <- burst(1)
-	within(t, "the writer waits", func() bool { return p.Waiting() == 0 })
+	within(t, "the writer waits", func() bool { return gate.stopped.Load() && p.Waiting() == 0 })
 	before, held := ticks.sent.Load(), int64(id-100)
 	for _, step := range []struct {
 		n    int
