@@ -86,7 +86,8 @@ type Engine struct {
 	whole       atomic.Pointer[feed.Status] // of all pods
 	wholeSince  atomic.Int64                // Unix ns
 	configError atomic.Pointer[string]
-	serving     atomic.Bool // the outer port answers
+	pressure    ingest.Pressure // as logged last; observe's
+	serving     atomic.Bool     // the outer port answers
 	ready       atomic.Bool
 	draining    atomic.Bool
 	assembled   atomic.Bool // everything below is there

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/marketstream/marketstream/streamer/ingest"
 	"github.com/marketstream/marketstream/streamer/logs"
 	"github.com/marketstream/marketstream/streamer/market"
 )
@@ -146,7 +147,14 @@ func (l *listener) states(p int, on *atomic.Bool) (stop func(), err error) {
 func (l *listener) ticks(p int, on *atomic.Bool) (stop func(), err error) {
 	var d display
 	return l.e.backbone.Ticks().Subscribe(p, func(data []byte) {
-		if on.Load() && logs.DecodeBatch(data, &d.batch) == nil && d.isNews() {
+		if !on.Load() || logs.DecodeBatch(data, &d.batch) != nil {
+			return
+		}
+		token, number := d.token, d.number
+		if d.isNews() {
+			if token == d.token && d.number > number+1 { // we did not keep up, and the connection dropped some
+				l.e.missedTicks(p, d.number-number-1)
+			}
 			l.e.showTicks(&d)
 		}
 	})
@@ -184,9 +192,40 @@ func (e *Engine) showTicks(d *display) {
 		return
 	}
 	logs.RemapBatch(b, e.symbols)
+	if e.plane.Pressure() >= ingest.TicksGiveWay {
+		e.shedTicks(b, shown)
+		return
+	}
 	for i := range b.Entries {
 		if x := &b.Entries[i]; x.Kind == market.Trade && (x.Offset == 0 || x.Offset > shown) {
 			e.hub.Tick(x)
+		}
+	}
+}
+
+// shedTicks has the trades of a batch count as dropped: they come faster than they are folded here, and their display
+// takes from the fold.
+func (e *Engine) shedTicks(b *logs.Batch, shown uint64) {
+	bySymbol := make(map[uint32]int)
+	for i := range b.Entries {
+		if x := &b.Entries[i]; x.Kind == market.Trade && (x.Offset == 0 || x.Offset > shown) && e.hub.WantsTicks(x.Symbol) {
+			bySymbol[x.Symbol]++
+		}
+	}
+	for symbol, n := range bySymbol {
+		e.hub.Shed(symbol, n)
+		e.metrics.FeedShed.WithLabelValues("ticks").Add(float64(n))
+	}
+}
+
+// missedTicks notes that batches of a partition did not come here. How many ticks of which symbol they held is not known: one counts
+// as dropped of each that a client waits for.
+func (e *Engine) missedTicks(partition int, batches uint64) {
+	e.log.Info("batches of ticks were dropped on their way here: this pod is slow", "partition", partition, "batches", batches)
+	e.metrics.FeedShed.WithLabelValues("batches").Add(float64(batches))
+	for _, s := range e.carried.Load().list {
+		if market.PartitionOf(s.Name) == partition {
+			e.hub.Shed(s.Number, 1)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/marketstream/marketstream/api/podreport"
+	"github.com/marketstream/marketstream/streamer/ingest"
 	"github.com/marketstream/marketstream/streamer/market"
 	"github.com/marketstream/marketstream/streamer/ring"
 	"github.com/marketstream/marketstream/streamer/stream"
@@ -46,6 +47,17 @@ type ringsSeen struct {
 	sizes   map[[2]string]int    // by labels
 }
 
+// sayPressure logs what gives way when that changes.
+func (e *Engine) sayPressure() {
+	now := e.plane.Pressure()
+	if now == e.pressure {
+		return
+	}
+	e.pressure = now
+	what := [...]string{ingest.NoPressure: "nothing", ingest.TicksGiveWay: "ticks to clients", ingest.StatesGiveWay: "ticks to clients, open bars"}[now]
+	e.log.Info("trades come faster than they are folded, or did", "gives way", what, "waiting", e.plane.Waiting())
+}
+
 // gauge sets what is measured by looking, and takes away what is said of rings that are gone.
 func (e *Engine) gauge(last *ringsSeen) {
 	bytes := 0
@@ -74,6 +86,8 @@ func (e *Engine) gauge(last *ringsSeen) {
 	held, wanted := e.shard.Counts()
 	e.metrics.RingsHeld.Set(float64(held))
 	e.metrics.RingsWanted.Set(float64(wanted))
+	e.metrics.FeedWaiting.Set(float64(e.plane.Waiting()))
+	e.sayPressure()
 	e.metrics.ConfigGeneration.Set(float64(e.view.generation().Generation))
 	if ms, ok := e.watermark(); ok && ms < market.EndOfFeed {
 		e.metrics.FeedLag.Set(float64(time.Now().UnixMilli()-ms) / 1000)

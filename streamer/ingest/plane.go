@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/marketstream/marketstream/streamer/feed"
 	"github.com/marketstream/marketstream/streamer/logs"
 	"github.com/marketstream/marketstream/streamer/market"
@@ -44,7 +42,7 @@ type PlaneOptions struct {
 type Plane struct {
 	PlaneOptions
 	live   feed.Live // nil: the source can be read again
-	room   room
+	room   *room
 	router *router
 	poke   chan struct{}
 
@@ -77,7 +75,7 @@ func NewPlane(o PlaneOptions) *Plane {
 	if live, ok := o.Source.(feed.Live); ok {
 		p.live, size = live, liveRoom
 	}
-	p.room = room{semaphore.NewWeighted(size)}
+	p.room = newRoom(size)
 	p.router = newRouter(o.Status)
 	return p
 }
@@ -449,6 +447,7 @@ func (p *Plane) start(ctx context.Context, x *part, w *Writer) {
 	ctx, cancel := context.WithCancel(ctx)
 	x.writer, x.cancel, x.done, x.halt = w, cancel, make(chan struct{}), make(chan struct{})
 	w.repeat.Store(true) // who listened to the one before may have missed some
+	w.strained = func() bool { return p.Pressure() >= StatesGiveWay }
 	w.queue, w.halt, w.over, w.fills = x.lane.queue, x.halt, x.done, make(chan *fill)
 	done := x.done
 	p.writers.Go(func() {

@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 
@@ -18,12 +19,33 @@ type chunk struct{ entries []market.Entry }
 
 // room bounds, in entries, what waits for the writers of a plane: shared, so that a burst
 // in one partition may take what the others leave free.
-type room struct{ *semaphore.Weighted }
+type room struct {
+	sem     *semaphore.Weighted
+	size    int64
+	waiting atomic.Int64
+}
+
+func newRoom(size int64) *room { return &room{sem: semaphore.NewWeighted(size), size: size} }
+
+func (r *room) take(ctx context.Context, n int64) error {
+	if !r.sem.TryAcquire(n) {
+		if err := r.sem.Acquire(ctx, n); err != nil {
+			return context.Cause(ctx)
+		}
+	}
+	r.waiting.Add(n)
+	return nil
+}
+
+func (r *room) give(n int64) {
+	r.sem.Release(n)
+	r.waiting.Add(-n)
+}
 
 // queue is what waits for one writer: chunks that fill up while they wait, so that many small
 // flushes take no more memory than their entries. Its methods may be called at the same time.
 type queue struct {
-	room room
+	room *room
 	wake chan struct{} // a token when there is something to take, or the queue was closed
 
 	mu     sync.Mutex
@@ -32,21 +54,19 @@ type queue struct {
 	closed bool
 }
 
-func newQueue(r room) *queue { return &queue{room: r, wake: make(chan struct{}, 1)} }
+func newQueue(r *room) *queue { return &queue{room: r, wake: make(chan struct{}, 1)} }
 
 // push adds entries; they are the caller's again at return. It blocks while the room is
 // full, and returns ctx's error. What comes after close is passed over: its reader has gone.
 func (q *queue) push(ctx context.Context, entries []market.Entry) error {
 	n := int64(len(entries))
-	if !q.room.TryAcquire(n) {
-		if err := q.room.Acquire(ctx, n); err != nil {
-			return context.Cause(ctx)
-		}
+	if err := q.room.take(ctx, n); err != nil {
+		return err
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
-		q.room.Release(n)
+		q.room.give(n)
 		return nil
 	}
 	for len(entries) > 0 {
@@ -94,7 +114,7 @@ func (q *queue) take() (c *chunk, over bool) {
 	if q.chunks = q.chunks[1:]; len(q.chunks) > 0 || q.closed {
 		q.signal()
 	}
-	q.room.Release(int64(len(c.entries)))
+	q.room.give(int64(len(c.entries)))
 	return c, false
 }
 
@@ -114,7 +134,7 @@ func (q *queue) close(drop bool) {
 	q.closed = true
 	if drop {
 		for _, c := range q.chunks {
-			q.room.Release(int64(len(c.entries)))
+			q.room.give(int64(len(c.entries)))
 		}
 		q.chunks = nil
 	}

@@ -7,6 +7,10 @@ import (
 // publishStates sends the states that changed since the last time, as one plain message.
 // They may be lost: only the newest counts.
 func (w *Writer) publishStates() {
+	if w.strained != nil && w.strained() {
+		w.env.Metrics.FeedShed.WithLabelValues("states").Inc()
+		return
+	}
 	if w.repeat.Swap(false) {
 		w.fold.Repeat()
 	}

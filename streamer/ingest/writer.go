@@ -80,8 +80,10 @@ type Writer struct {
 	state       []byte
 	states      logs.StateMessage
 	repeat      atomic.Bool // all states are to be sent again
-	local       logs.Localizer
-	stats       bars.Stats // as last added to the metrics
+	// strained: the states are not to be sent now; nil: never.
+	strained func() bool
+	local    logs.Localizer
+	stats    bars.Stats // as last added to the metrics
 
 	fills    chan *fill    // from the repairer
 	over     chan struct{} // closed when Run has ended

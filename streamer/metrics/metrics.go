@@ -49,6 +49,8 @@ type Set struct {
 	FeedGapsOpen  prometheus.Gauge       // gaps that may be filled and are not
 	FeedRepairs   *prometheus.CounterVec // result
 	FeedConnected prometheus.Gauge
+	FeedWaiting   prometheus.Gauge
+	FeedShed      *prometheus.CounterVec // what
 	BarsClosed    *prometheus.CounterVec // timeframe
 	BarsRevised   *prometheus.CounterVec // timeframe
 	LogAppend     prometheus.Histogram
@@ -105,6 +107,8 @@ func New(version string) *Set {
 	s.FeedGapsOpen = f.gauge("feed_gaps_open", "Gaps of partitions that this pod holds which the vendor may still fill.")
 	s.FeedRepairs = f.counters("feed_repairs_total", "Gaps that the vendor was asked for, by what came of it.", "result")
 	s.FeedConnected = f.gauge("feed_connected", "1 while the feed is connected.")
+	s.FeedWaiting = f.gauge("feed_waiting_entries", "What the feed has said and is not folded yet.")
+	s.FeedShed = f.counters("feed_shed_total", "What gave way because trades came faster than they were folded: ticks that clients were not shown, batches of ticks that did not reach this pod, messages of open bars that were not sent.", "what")
 	s.BarsClosed = f.counters("bars_closed_total", "Bars closed for the first time.", "timeframe")
 	s.BarsRevised = f.counters("bars_revised_total", "Revisions of closed bars.", "timeframe")
 	s.LogAppend = f.histogram("log_append_seconds", "Time of an append to BARS.", prometheus.ExponentialBuckets(0.00005, 2, 16))
@@ -130,6 +134,9 @@ func (s *Set) Expect(timeframes, gapReasons []string) {
 	for _, tf := range timeframes {
 		s.BarsClosed.WithLabelValues(tf)
 		s.BarsRevised.WithLabelValues(tf)
+	}
+	for _, what := range []string{"ticks", "batches", "states"} {
+		s.FeedShed.WithLabelValues(what)
 	}
 	for _, reason := range gapReasons {
 		s.FeedGaps.WithLabelValues(reason)

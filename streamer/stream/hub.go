@@ -172,6 +172,13 @@ func (h *Hub) Tick(e *market.Entry) {
 	}
 }
 
+// Shed says that n trades of a symbol came and are not shown: to clients that wait for them they count as dropped.
+func (h *Hub) Shed(symbol uint32, n int) {
+	if r := h.ticks.get(symbol); r != nil && r.wanted.Load() > 0 {
+		r.shed(n)
+	}
+}
+
 // Status says how the feed is doing; clients get an event when it changes.
 func (h *Hub) Status(s Status) {
 	h.telling.Lock()

@@ -64,6 +64,14 @@ func (r *tickRing) put(e *market.Entry, name string, capacity int) {
 	r.head++
 }
 
+// shed says that n more ticks came which nobody gets; those that are there came before them, and go too.
+func (r *tickRing) shed(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.texts = nil
+	r.head += uint64(n)
+}
+
 // next is the place after the newest tick.
 func (r *tickRing) next() uint64 {
 	r.mu.Lock()
