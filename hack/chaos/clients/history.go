@@ -94,13 +94,15 @@ type History struct {
 	void     string // the id that a reset made void, until another comes
 	events   []Event
 	lean     bool
-	briefs   []brief // of a lean one, instead of events
+	briefs   []brief      // of a lean one, instead of events
 	state    map[Key]*Bar // as a client keeps them
 	revs     map[Key]int  // highest revision that came with an id
 	resets   []Event
 	visits   []Visit
 	attempts []int64 // Unix ms, when it set out to connect
 	heard    time.Time
+	micro    time.Time // when the last microbar came
+	pause    time.Duration
 	wrong    []string
 }
 
@@ -135,6 +137,11 @@ func (h *History) take(e *eventsource.Event, pod string) (wrong string) {
 			return fmt.Sprintf("the epoch was %s and is %s", h.epoch, x.EpochID)
 		}
 		h.epoch = x.EpochID
+	case "microbar":
+		if !h.micro.IsZero() {
+			h.pause = max(h.pause, now.Sub(h.micro))
+		}
+		h.micro = now
 	case "reset":
 		h.resets = append(h.resets, Event{At: now, ID: e.ID, Type: e.Type, Data: e.Data, Pod: pod})
 		h.from, h.void, h.hasID, h.events, h.briefs = "", e.ID, false, nil, nil
@@ -258,6 +265,18 @@ func (h *History) Connections() []Visit {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return append([]Visit(nil), h.visits...)
+}
+
+// Pause is the longest time between two microbars since it was asked last.
+func (h *History) Pause() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.pause
+	if !h.micro.IsZero() {
+		p = max(p, time.Since(h.micro)) // it may not be over yet
+	}
+	h.pause = 0
+	return p
 }
 
 // ResetCount is how often it was reset.

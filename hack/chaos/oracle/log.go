@@ -42,13 +42,16 @@ type Log struct {
 // portion is how many symbols are asked for at once: as many as a stream takes by default.
 const portion = 200
 
-// ReadLog reads the log from its beginning to a sequence at least.
-func ReadLog(ctx context.Context, base, epoch string, symbols, timeframes []string, until uint64) (*Log, error) {
+// ReadLog reads the log from a cursor, or from its beginning for "", to a sequence at least.
+func ReadLog(ctx context.Context, base, epoch, from string, symbols, timeframes []string, until uint64) (*Log, error) {
+	if from == "" {
+		from = epoch + ".0.0.00000000"
+	}
 	chunks := slices.Collect(slices.Chunk(symbols, portion))
 	parts, errs := make([]*Log, len(chunks)), make([]error, len(chunks))
 	var reading sync.WaitGroup
 	for i, some := range chunks {
-		reading.Go(func() { parts[i], errs[i] = readPart(ctx, base, epoch, some, timeframes, until) })
+		reading.Go(func() { parts[i], errs[i] = readPart(ctx, base, epoch, from, some, timeframes, until) })
 	}
 	reading.Wait()
 	if err := errors.Join(errs...); err != nil {
@@ -81,9 +84,9 @@ func ReadLog(ctx context.Context, base, epoch string, symbols, timeframes []stri
 }
 
 // readPart reads the events of some symbols.
-func readPart(ctx context.Context, base, epoch string, symbols, timeframes []string, until uint64) (*Log, error) {
+func readPart(ctx context.Context, base, epoch, from string, symbols, timeframes []string, until uint64) (*Log, error) {
 	q := url.Values{"symbols": {strings.Join(symbols, ",")}, "timeframe": {strings.Join(timeframes, ",")}, "events": {"bar"}, "errors": {"http"},
-		"cursor": {epoch + ".0.0.00000000"}}
+		"cursor": {from}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/stream/market?"+q.Encode(), nil)
 	if err != nil {
 		return nil, err
@@ -106,7 +109,7 @@ func readPart(ctx context.Context, base, epoch string, symbols, timeframes []str
 			return nil, fmt.Errorf("reading the log, at %s of %d: %w", l.Last, until, err)
 		}
 		if e.Type == "reset" {
-			return nil, fmt.Errorf("reading the log from its beginning: a reset %s", e.Data)
+			return nil, fmt.Errorf("reading the log: a reset %s", e.Data)
 		}
 		if e.ID == "" {
 			continue

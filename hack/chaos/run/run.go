@@ -52,6 +52,7 @@ type run struct {
 	dumped  map[string]bool
 	figures []figure
 	checks  []func(*oracle.Log)
+	logFrom string // the cursor from which on the log is looked at; "": all of it
 
 	mu   sync.Mutex
 	bad  []oracle.Finding // what was wrong while it went on

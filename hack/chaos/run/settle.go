@@ -16,7 +16,7 @@ const (
 	readyWithin   = 2 * time.Minute
 	closedAfter   = 8 * time.Second // of a minute's end, its bars are there
 	lookAgain     = 2 * time.Second
-	readWithin    = 30 * time.Second
+	readWithin    = time.Minute
 	followsWithin = time.Minute
 )
 
@@ -169,7 +169,7 @@ func (r *run) read(ctx context.Context, p *system.Pod, timeframes []string, unti
 		return nil, err
 	}
 	symbols := append(append([]string(nil), r.sys.Always...), r.sys.Fickle...)
-	return oracle.ReadLog(ctx, p.URL(), report.Epoch, symbols, timeframes, max(until, report.Log.AppliedSeq))
+	return oracle.ReadLog(ctx, p.URL(), report.Epoch, r.logFrom, symbols, timeframes, max(until, report.Log.AppliedSeq))
 }
 
 // pods looks whether every pod tells the same log, and the truth in its history.

@@ -82,6 +82,9 @@ func (s *Stage) Start(p *system.Pod) {
 // Check has the whole log looked at in the end, once every client has come as far.
 func (s *Stage) Check(fn func(log *oracle.Log)) { s.r.checks = append(s.r.checks, fn) }
 
+// LookFrom has the log looked at from a cursor on only: what is older is further behind than a pod replays.
+func (s *Stage) LookFrom(cursor string) { s.r.logFrom = cursor }
+
 // Wanted is how many clients were asked for.
 func (s *Stage) Wanted() int { return s.r.Options.Clients }
 

@@ -30,11 +30,11 @@ func minute(ctx context.Context, s *run.Stage) error {
 	return ctx.Err()
 }
 
-// attempts are when clients set out to connect after a time, in Unix ms, in order.
+// attempts are when clients set out to connect again after a time, in Unix ms, in order.
 func attempts(s *run.Stage, after time.Time) (out []int64) {
 	for _, c := range s.Clients() {
-		for _, at := range c.Attempts() {
-			if at > after.UnixMilli() {
+		for i, at := range c.Attempts() {
+			if i > 0 && at > after.UnixMilli() {
 				out = append(out, at)
 			}
 		}

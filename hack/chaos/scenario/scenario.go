@@ -22,6 +22,12 @@ func all() []entry {
 		{reshard(), 1000},
 		{roll(), 2000},
 		{lone(), 50},
+		{move(), 200},
+		{outage("outage", 1), 200},
+		{outage("outage3", 3), 200},
+		{behind(), 5000},
+		{storm(), 50},
+		{burst(), 50},
 	}
 }
 

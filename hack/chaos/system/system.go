@@ -42,7 +42,7 @@ type Options struct {
 	Past time.Duration
 	// Drain is how long the streams of a pod are given: 3 s.
 	Drain time.Duration
-	Seed                               uint64
+	Seed  uint64
 	// StoreSize mounts a file system of so many bytes for each node's store; 0: none is mounted.
 	StoreSize int64
 	// PodBytes and NodeBytes bound the memory of a process.
