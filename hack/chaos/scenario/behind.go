@@ -30,7 +30,7 @@ func behind() run.Scenario {
 	shape := func(o *system.Options) {
 		ordinary(o, behindSymbols, 4, 4)
 		o.NodeCount = 1
-		o.Feed = "{synthetic: {seed: 7, ticksPerSecond: 0.2}}"
+		o.Feed = "{synthetic: {seed: 7, ticksPerSecond: 1}}"
 		o.Stream = fmt.Sprintf("seedBars: %d", past)
 	}
 	return run.Scenario{Name: "behind", Shape: shape, Play: returnAtOnce}

@@ -30,7 +30,7 @@ func storm() run.Scenario {
 		ordinary(o, stormSymbols, 2, 2)
 		o.NodeCount, o.PodBytes = 1, 1<<30
 		o.TimeframesAlways = []string{"1m", "2m", "5m", "10m"}
-		o.Feed, o.Stream = "{synthetic: {seed: 7, ticksPerSecond: 0.2}}", "seedBars: 12"
+		o.Feed, o.Stream = "{synthetic: {seed: 7, ticksPerSecond: 1}}", "seedBars: 12"
 	}
 	return run.Scenario{Name: "storm-close", Shape: shape, Play: closeAll, Limit: time.Hour}
 }
