@@ -63,7 +63,7 @@ func reconnects(s *run.Stage, since time.Time) {
 }
 
 // late notes, in the end, how long after its end a bar reached a client, which may have been away, by bars that ended after a time.
-func late(s *run.Stage, what string, since time.Time) {
+func late(s *run.Stage, since time.Time) {
 	s.Check(func(log *oracle.Log) {
 		ends := make(map[string]int64, len(log.Events))
 		for i := range log.Events {
@@ -79,7 +79,7 @@ func late(s *run.Stage, what string, since time.Time) {
 				}
 			}
 		}
-		s.Figure(what, "%s", spread(took))
+		s.Figure("from the end of a bar until a client had it", "%s", spread(took))
 	})
 }
 

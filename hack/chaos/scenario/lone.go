@@ -77,7 +77,7 @@ func lone() run.Scenario {
 			return err
 		}
 		reconnects(s, began)
-		late(s, "from the end of a bar until a client had it", began)
+		late(s, began)
 		return nil
 	}
 	return run.Scenario{Name: "lone", Shape: shape, Play: play}

@@ -54,7 +54,7 @@ func move() run.Scenario {
 			return err
 		}
 		reconnects(s, began)
-		late(s, "from the end of a bar until a client had it", began)
+		late(s, began)
 		return nil
 	}
 	return run.Scenario{Name: "move", Shape: shape, Play: play}

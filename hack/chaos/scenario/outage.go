@@ -63,7 +63,7 @@ func outage(name string, nodes int) run.Scenario {
 			return err
 		}
 		reconnects(s, began)
-		late(s, "from the end of a bar until a client had it", began)
+		late(s, began)
 		return nil
 	}
 	return run.Scenario{Name: name, Shape: shape, Play: play}

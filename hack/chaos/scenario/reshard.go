@@ -65,7 +65,7 @@ func reshard() run.Scenario {
 		s.Figure("bytes of rings sent among pods", "%s", mega(sums[ringsSent]-before[ringsSent]))
 		s.Figure("bytes of BARS read to load rings and partitions", "%s", mega(sums[barsRead]-before[barsRead]))
 		reconnects(s, began)
-		late(s, "from the end of a bar until a client had it", began)
+		late(s, began)
 		return nil
 	}
 	return run.Scenario{Name: "reshard", Shape: shape, Play: play}

@@ -79,7 +79,7 @@ func roll() run.Scenario {
 			s.Wrong("roll", "%d reconnects in one second: want about %d, and at most ten times that", n, spreads)
 		}
 		tries(s, began)
-		late(s, "from the end of a bar until a client had it", began)
+		late(s, began)
 		return nil
 	}
 	return run.Scenario{Name: "roll", Shape: shape, Play: play}
