@@ -54,8 +54,10 @@ func ReadLog(ctx context.Context, base, epoch, from string, symbols, timeframes 
 		reading.Go(func() { parts[i], errs[i] = readPart(ctx, base, epoch, from, some, timeframes, until) })
 	}
 	reading.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
 	}
 	l := &Log{Epoch: epoch, Final: make(map[clients.Key]*clients.Bar)}
 	for i, p := range parts { // some have read further than others
