@@ -11,7 +11,7 @@ ARGS ?=
 # The race detector needs cgo and a C compiler.
 RACE := $(shell command -v $$($(GO) env CC) >/dev/null 2>&1 && echo -race)
 
-.PHONY: help build run test unit lint bench chaos generate check-generated check-tidy fuzz docker
+.PHONY: help build run test unit lint bench chaos scenario generate check-generated check-tidy fuzz docker
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -50,6 +50,9 @@ bench: ## the figures of docs/acceptance.md
 
 chaos: ## faults on a whole system, from a seed; SEED=7 FAULTS=100, ARGS="-kinds rewind" adds flags
 	@cd hack && $(GO) run ./chaos -seed $(or $(SEED),0) -faults $(or $(FAULTS),100) $(ARGS)
+
+scenario: ## a planned course of things on a whole system, with figures; NAME=reshard CLIENTS=1000
+	@cd hack && $(GO) run ./chaos -scenario $(or $(NAME),reshard) $(if $(CLIENTS),-clients $(CLIENTS)) $(if $(SEED),-seed $(SEED)) $(ARGS)
 
 generate: ## deepcopy, apply configurations, CRD
 	@hack/generate.sh

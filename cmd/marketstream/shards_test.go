@@ -139,6 +139,9 @@ func TestRingsAreSpread(t *testing.T) {
 		if n := p.metric("ring_forwards_total", `"ok"`); n == 0 {
 			t.Errorf("%s asked nobody", p.name)
 		}
+		if sent, read := p.metric("ring_sent_bytes_total", ""), p.metric("log_read_bytes_total", ""); sent == 0 || read == 0 {
+			t.Errorf("%s sent %v bytes of rings and read %v of BARS", p.name, sent, read)
+		}
 		if n := p.metric("ring_forwards_total", `"log"`) + p.metric("ring_forwards_total", `"failed"`); n > 0 {
 			t.Errorf("%s read BARS for %v rings", p.name, n)
 		}

@@ -3,6 +3,7 @@
 //
 //	make chaos SEED=7 FAULTS=100
 //	cd hack && go run ./chaos -seed 7 -faults 20 -kinds pod-kill,cut
+//	make scenario NAME=reshard CLIENTS=1000
 //
 // It starts three backbone nodes, four streamers, the scripted vendor and 200 EventSources, 50 of them slow. From the
 // seed it draws faults and does them one after another. In the end everything is mended, and
@@ -21,12 +22,20 @@ import (
 	"time"
 
 	"github.com/marketstream/marketstream/hack/chaos/run"
+	"github.com/marketstream/marketstream/hack/chaos/scenario"
 )
+
+// given reports whether a flag was named.
+func given(name string) (is bool) {
+	flag.Visit(func(f *flag.Flag) { is = is || f.Name == name })
+	return is
+}
 
 func main() {
 	o := run.Options{Out: os.Stdout}
 	flag.Uint64Var(&o.Seed, "seed", 0, "what faults are drawn from; 0: the time")
 	flag.IntVar(&o.Faults, "faults", 100, "how many")
+	name := flag.String("scenario", "", "a planned course of things instead of faults; see the package scenario")
 	kinds := flag.String("kinds", "", "only these kinds of faults, with commas; empty: all")
 	flag.IntVar(&o.Clients, "clients", 200, "EventSources")
 	flag.IntVar(&o.Slow, "slow", 50, "how many of them are slow")
@@ -39,6 +48,17 @@ func main() {
 	flag.DurationVar(&o.Settle, "settle", 5*time.Minute, "how long repair is given in the end")
 	flag.DurationVar(&o.Pause, "pause", 5*time.Second, "the longest time between two faults")
 	flag.Parse()
+	if *name != "" {
+		s, clients, err := scenario.Named(*name)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "chaos:", err)
+			os.Exit(2)
+		}
+		o.Scenario = s
+		if !given("clients") {
+			o.Clients = clients
+		}
+	}
 	if *kinds != "" {
 		o.Kinds = strings.Split(*kinds, ",")
 	}

@@ -22,6 +22,9 @@ type answer struct {
 // append stores m, whose header is not nil, if the last message of its subject has sequence
 // expect (0: if there is none), and returns its sequence.
 func (c *conn) append(ctx context.Context, m *nats.Msg, expect uint64) (uint64, error) {
+	if err := c.connected(); err != nil {
+		return 0, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	m.Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(expect, 10))

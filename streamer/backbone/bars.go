@@ -62,6 +62,9 @@ func (b *bars) Get(ctx context.Context, seq uint64) (logs.Entry, error) {
 }
 
 func (b *bars) get(ctx context.Context, what string, ask func(context.Context, jetstream.Stream) (*jetstream.RawStreamMsg, error)) (logs.Entry, error) {
+	if err := b.connected(); err != nil {
+		return logs.Entry{}, fmt.Errorf("%s: %w", what, err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	m, err := ask(ctx, b.handle())

@@ -224,8 +224,20 @@ func (c *conn) handle() jetstream.Stream {
 	return c.stream
 }
 
+// connected refuses a request that could not be sent: the client keeps the answer's place of one that it
+// does not get rid of, for ever, and whoever asks while the server is away asks often.
+func (c *conn) connected() error {
+	if c.nc.IsConnected() {
+		return nil
+	}
+	return unavailable(nats.ErrDisconnected)
+}
+
 // bounds asks the leader.
 func (c *conn) bounds(ctx context.Context) (logs.Bounds, error) {
+	if err := c.connected(); err != nil {
+		return logs.Bounds{}, fmt.Errorf("ask for %s: %w", c.config.Name, err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	s, err := c.js.Stream(ctx, c.config.Name)

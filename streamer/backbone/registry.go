@@ -119,6 +119,9 @@ func (r *registry) Get(ctx context.Context, key string) (logs.KeyValue, error) {
 
 // last returns what stands under key, be it the mark of a deleted one.
 func (r *registry) last(ctx context.Context, key string) (logs.KeyValue, error) {
+	if err := r.connected(); err != nil {
+		return logs.KeyValue{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	m, err := r.handle().GetLastMsgForSubject(ctx, r.names.ctl+key)

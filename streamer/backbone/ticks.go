@@ -64,6 +64,9 @@ func (t *ticks) Last(ctx context.Context, partition int) ([]byte, error) {
 	if err := checkPartition(partition); err != nil {
 		return nil, err
 	}
+	if err := t.connected(); err != nil {
+		return nil, fmt.Errorf("last of %s: %w", t.names.ticks[partition], err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	m, err := t.handle().GetLastMsgForSubject(ctx, t.names.ticks[partition])

@@ -336,7 +336,7 @@ const catchUpLook = 20 * time.Millisecond
 
 // assemble makes the parts that readers meet.
 func (e *Engine) assemble(set *settings, owner *logs.Owner) error {
-	reader := &logs.Reader{Log: e.backbone.Bars(), Symbols: e.symbols}
+	reader := &logs.Reader{Log: e.backbone.Bars(), Symbols: e.symbols, Read: func(n int) { e.metrics.LogRead.Add(float64(n)) }}
 	rings := ring.NewSet(int(set.RingCapacity))
 	e.view = &view{reader: reader, symbols: e.symbols, rings: rings, epoch: owner.Epoch, log: e.log.WithName("view"), changed: make(chan struct{})}
 	if err := e.makeShard(reader, rings, owner.Epoch); err != nil {

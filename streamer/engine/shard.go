@@ -97,7 +97,8 @@ func (e *Engine) makeShard(reader *logs.Reader, rings *ring.Set, epoch string) e
 		}
 		e.asking = peer.NewClient(keys)
 		o.Peers = e.asking
-		e.asked = peer.NewServer(peer.ServerOptions{Keys: keys, Rings: rings, Symbols: e.symbols, Epoch: epoch, Tag: e.view.tags.get})
+		e.asked = peer.NewServer(peer.ServerOptions{Keys: keys, Rings: rings, Symbols: e.symbols, Epoch: epoch, Tag: e.view.tags.get,
+			Sent: func(n int) { e.metrics.RingSent.Add(float64(n)) }})
 	}
 	e.shard = shard.New(o)
 	e.view.shard = e.shard

@@ -12,12 +12,20 @@ import (
 type Reader struct {
 	Log     Log
 	Symbols *market.SymbolTable
+	// Read is told the bytes of each entry that Frames reads; may be nil.
+	Read func(bytes int)
 }
 
 // Frames is [Log.Read] with frames. A frame that is corrupt, or stands where it does not belong, ends
 // it with an error that wraps [ErrCorrupt] and names the sequence. f is fn's to keep.
 func (r *Reader) Frames(ctx context.Context, from uint64, fn func(seq uint64, f *Frame) error) error {
-	return r.Log.Read(ctx, from, r.decoding(fn))
+	decoded := r.decoding(fn)
+	return r.Log.Read(ctx, from, func(e Entry) error {
+		if r.Read != nil {
+			r.Read(len(e.Data))
+		}
+		return decoded(e)
+	})
 }
 
 // Tail is [Log.Tail] with frames, and errors as [Reader.Frames].

@@ -34,6 +34,7 @@ type Set struct {
 	RingsWanted   prometheus.Gauge
 	RingMoves     *prometheus.CounterVec // direction
 	RingForwards  *prometheus.CounterVec // result
+	RingSent      prometheus.Counter
 
 	HistoryRequests  *prometheus.CounterVec // result
 	HistoryCoalesced prometheus.Counter
@@ -55,6 +56,7 @@ type Set struct {
 	BarsRevised   *prometheus.CounterVec // timeframe
 	LogAppend     prometheus.Histogram
 	LogFrames     prometheus.Counter
+	LogRead       prometheus.Counter
 	LogFenced     prometheus.Counter
 	LogRewound    prometheus.Counter
 
@@ -92,6 +94,7 @@ func New(version string) *Set {
 	s.RingsWanted = f.gauge("rings_wanted", "Rings that this pod is to have while the pods are as they are.")
 	s.RingMoves = f.counters("ring_moves_total", "Rings that this pod loaded (in) or let go (out).", "direction")
 	s.RingForwards = f.counters("ring_forwards_total", "Reads of rings that this pod does not have, by what came of them.", "result")
+	s.RingSent = f.counter("ring_sent_bytes_total", "Bytes of closed bars sent to other pods, which asked for rings.")
 
 	s.HistoryRequests = f.counters("history_requests_total", "Requests for history.", "result")
 	s.HistoryCoalesced = f.counter("history_coalesced_total", "Requests that shared the work of an identical one.")
@@ -113,6 +116,7 @@ func New(version string) *Set {
 	s.BarsRevised = f.counters("bars_revised_total", "Revisions of closed bars.", "timeframe")
 	s.LogAppend = f.histogram("log_append_seconds", "Time of an append to BARS.", prometheus.ExponentialBuckets(0.00005, 2, 16))
 	s.LogFrames = f.counter("log_frames_total", "Frames appended to BARS.")
+	s.LogRead = f.counter("log_read_bytes_total", "Bytes of BARS read for rings, sweeps and history; what follows the log live is not among them.")
 	s.LogFenced = f.counter("log_fenced_total", "Appends refused because another writer had taken over.")
 	s.LogRewound = f.counter("log_rewound_total", "Times that BARS was found to have lost its end.")
 

@@ -33,6 +33,8 @@ type ServerOptions struct {
 	Epoch   string // of BARS
 	// Tag returns the tag of the frame at a position that is applied; 0: not known.
 	Tag func(seq uint64) uint32
+	// Sent is told how many bytes an answer has; may be nil.
+	Sent func(bytes int)
 }
 
 // Server answers other pods.
@@ -88,7 +90,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("Cache-Control", "no-store")
-	_, _ = w.Write(append(answer, by.seal(signature, answer)...)) // a broken connection is the asker's
+	n, _ := w.Write(append(answer, by.seal(signature, answer)...)) // a broken connection is the asker's
+	if s.Sent != nil {
+		s.Sent(n)
+	}
 }
 
 // answer makes the body of the answer.

@@ -94,6 +94,8 @@ const (
 	settleFor = AnnounceEvery + 250*time.Millisecond
 	// stepWithin bounds the IO of one step.
 	stepWithin = 2 * time.Second
+	// stepAgain is after how long a step that failed is tried again: a registry that is away refuses at once.
+	stepAgain = lookAround
 	// releaseWithin bounds a Release: after it the lease is given away all the same.
 	releaseWithin = 5 * time.Second
 )
@@ -107,7 +109,8 @@ type Keeper struct {
 	members *Members
 	leases  *Leases
 	grants  [market.Partitions]*Grant
-	busy    [market.Partitions]bool // a put or a look is under way
+	busy    [market.Partitions]bool      // a put or a look is under way
+	again   [market.Partitions]time.Time // when one that failed may be tried again
 	writers [market.Partitions]WriterState
 	offered [market.Partitions]bool // Prepare was called
 	conns   int                     // connections that the feed may have
@@ -355,7 +358,7 @@ func (k *Keeper) work(ctx context.Context) {
 		switch {
 		case s.Kind == Stop:
 			k.stop(ctx, s)
-		case !k.busy[s.Partition]:
+		case !k.busy[s.Partition] && !now.Before(k.again[s.Partition]):
 			k.begin(ctx, s)
 		}
 	}

@@ -108,6 +108,7 @@ func (k *Keeper) run(ctx context.Context, s Step) (done func(asked time.Time)) {
 func (k *Keeper) failed(s Step, err error) func(time.Time) {
 	return func(time.Time) {
 		k.leases.Unanswered()
+		k.again[s.Partition] = time.Now().Add(stepAgain)
 		k.opts.Log.V(1).Info("a step about a lease failed", "step", string(s.Kind), "partition", s.Partition, "reason", err.Error())
 	}
 }

@@ -35,6 +35,12 @@ type Options struct {
 	Query      url.Values // more
 	Slow       bool       // it reads a few hundred bytes a second
 	Persistent bool       // it comes back though its query is refused: what it asks for comes and goes
+	// Lean keeps of each event its cursor and a hash, and no bars: for thousands of clients.
+	Lean bool
+	// LastID is what it comes with first, as a browser that was here before; "": nothing.
+	LastID string
+	// Pick returns the address of a pod and its name, to connect to directly; nil: URL is connected to.
+	Pick func() (address, pod string)
 	// Silence is after how long without a byte it gives a connection up, as the browser client does; three heartbeats.
 	Silence time.Duration
 	// Served says which pod a connection from a local address reached.
@@ -49,6 +55,7 @@ type Options struct {
 type Client struct {
 	Options
 	*History
+	symbols map[string]bool
 	hurry   atomic.Bool // read as fast as it comes, though slow
 	gaveUp  atomic.Pointer[string]
 	visits  atomic.Int64
@@ -57,7 +64,10 @@ type Client struct {
 
 // Start starts a client that runs until ctx ends.
 func Start(ctx context.Context, o Options) *Client {
-	c := &Client{Options: o, History: newHistory()}
+	c := &Client{Options: o, History: newHistory(o.Lean, o.LastID), symbols: make(map[string]bool, len(o.Symbols))}
+	for _, s := range o.Symbols {
+		c.symbols[s] = true
+	}
 	c.running.Go(func() { c.run(ctx) })
 	return c
 }
@@ -80,9 +90,10 @@ func (c *Client) GaveUp() string {
 func (c *Client) Visits() int64 { return c.visits.Load() }
 
 func (c *Client) run(ctx context.Context) {
-	last, retry := "", DefaultRetry
+	last, retry := c.Options.LastID, DefaultRetry
 	for ctx.Err() == nil {
 		v := Visit{From: time.Now(), LastID: last}
+		c.attempt()
 		err := c.connect(ctx, &last, &retry, &v)
 		v.To, v.End = time.Now(), fmt.Sprint(err)
 		c.visits.Add(1)
@@ -147,6 +158,9 @@ func (c *Client) connect(ctx context.Context, last *string, retry *time.Duration
 			return err
 		}
 		*last = e.ID
+		if e.Type == "bootstrap" {
+			v.Began = true
+		}
 		wrong := c.take(&e, v.Pod)
 		if e.Type == "reset" {
 			c.Reset(c, e.Data)
@@ -158,6 +172,11 @@ func (c *Client) connect(ctx context.Context, last *string, retry *time.Duration
 }
 
 func (c *Client) dial(ctx context.Context, network, addr string, v *Visit) (net.Conn, error) {
+	if c.Pick != nil {
+		if addr, v.Pod = c.Pick(); addr == "" {
+			return nil, errors.New("no pod is ready")
+		}
+	}
 	raw, err := (&net.Dialer{Timeout: dialWithin}).DialContext(ctx, network, addr)
 	if err != nil {
 		return nil, err
@@ -198,5 +217,5 @@ func (c *conn) Read(p []byte) (int, error) {
 
 // Wants reports whether its query names a symbol and the timeframe of bar; nil: a gap.
 func (c *Client) Wants(symbol string, bar *Bar) bool {
-	return slices.Contains(c.Symbols, symbol) && (bar == nil || slices.Contains(c.Timeframes, bar.Timeframe))
+	return c.symbols[symbol] && (bar == nil || slices.Contains(c.Timeframes, bar.Timeframe))
 }

@@ -3,6 +3,7 @@ package clients
 import (
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
 	"sync"
 	"time"
 
@@ -50,8 +51,21 @@ type Event struct {
 	At   time.Time
 	ID   string
 	Type string
-	Data string
+	Data string // "" of a lean client
+	Sum  uint64 // of Data
 	Pod  string
+}
+
+var sums = maphash.MakeSeed()
+
+// Sum is a hash of the data of an event, for this process.
+func Sum(data string) uint64 { return maphash.String(sums, data) }
+
+// brief is what a lean client keeps of an event.
+type brief struct {
+	cursor logs.Cursor
+	sum    uint64
+	at     int64 // Unix ns
 }
 
 // Visit is one connection of a client.
@@ -59,6 +73,7 @@ type Visit struct {
 	From, To time.Time
 	LastID   string // that it was asked for with
 	Pod      string
+	Began    bool   // the pod took it: it was not refused, nor told to come back
 	End      string // how it ended
 }
 
@@ -78,17 +93,21 @@ type History struct {
 	from     string // the id from which on Events has everything; "": not known
 	void     string // the id that a reset made void, until another comes
 	events   []Event
+	lean     bool
+	briefs   []brief      // of a lean one, instead of events
 	state    map[Key]*Bar // as a client keeps them
 	revs     map[Key]int  // highest revision that came with an id
 	resets   []Event
 	visits   []Visit
+	attempts []int64 // Unix ms, when it set out to connect
 	heard    time.Time
+	micro    time.Time // when the last microbar came
+	pause    time.Duration
 	wrong    []string
-	overflow bool
 }
 
-func newHistory() *History {
-	return &History{state: make(map[Key]*Bar), revs: make(map[Key]int)}
+func newHistory(lean bool, lastID string) *History {
+	return &History{state: make(map[Key]*Bar), revs: make(map[Key]int), lean: lean, lastID: lastID, from: lastID}
 }
 
 // take takes one event and returns what is wrong with it, "" if nothing is.
@@ -103,7 +122,7 @@ func (h *History) take(e *eventsource.Event, pod string) (wrong string) {
 			h.wrong = append(h.wrong, wrong)
 		}
 	}()
-	if h.from == "" && len(h.events) == 0 && e.ID != "" && e.ID != h.void && !e.HasID {
+	if h.from == "" && len(h.events)+len(h.briefs) == 0 && e.ID != "" && e.ID != h.void && !e.HasID {
 		h.from = e.ID // the bare id behind a seed
 	}
 	switch e.Type {
@@ -118,9 +137,14 @@ func (h *History) take(e *eventsource.Event, pod string) (wrong string) {
 			return fmt.Sprintf("the epoch was %s and is %s", h.epoch, x.EpochID)
 		}
 		h.epoch = x.EpochID
+	case "microbar":
+		if !h.micro.IsZero() {
+			h.pause = max(h.pause, now.Sub(h.micro))
+		}
+		h.micro = now
 	case "reset":
 		h.resets = append(h.resets, Event{At: now, ID: e.ID, Type: e.Type, Data: e.Data, Pod: pod})
-		h.from, h.void, h.hasID, h.events = "", e.ID, false, nil
+		h.from, h.void, h.hasID, h.events, h.briefs = "", e.ID, false, nil, nil
 		clear(h.state)
 		clear(h.revs)
 		return ""
@@ -132,7 +156,10 @@ func (h *History) take(e *eventsource.Event, pod string) (wrong string) {
 
 func (h *History) record(e *eventsource.Event, now time.Time, pod string) string {
 	var bar *Bar
-	if e.Type == "bar" {
+	if h.lean && !e.HasID {
+		return ""
+	}
+	if e.Type == "bar" && !h.lean {
 		bar = &Bar{}
 		if err := json.Unmarshal([]byte(e.Data), bar); err != nil {
 			return fmt.Sprintf("bar %q: %v", e.Data, err)
@@ -150,11 +177,17 @@ func (h *History) record(e *eventsource.Event, now time.Time, pod string) string
 	if err != nil {
 		return err.Error()
 	}
-	if len(h.events) == mostEvents {
-		h.overflow = true
+	if len(h.events)+len(h.briefs) == mostEvents {
 		return "more events than are kept"
 	}
-	h.events = append(h.events, Event{now, e.ID, e.Type, e.Data, pod})
+	if h.lean {
+		if c.Epoch == h.epoch {
+			c.Epoch = h.epoch // not a piece of the whole id
+		}
+		h.briefs = append(h.briefs, brief{c, Sum(e.Data), now.UnixNano()})
+	} else {
+		h.events = append(h.events, Event{now, e.ID, e.Type, e.Data, Sum(e.Data), pod})
+	}
 	was, had := h.cursor, h.hasID
 	h.cursor, h.hasID = c, true
 	if had && (c.Seq < was.Seq || c.Seq == was.Seq && c.Index <= was.Index) {
@@ -167,6 +200,21 @@ func (h *History) record(e *eventsource.Event, now time.Time, pod string) string
 		h.revs[bar.Key()] = bar.Rev
 	}
 	return ""
+}
+
+func (h *History) attempt() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.attempts) < mostVisits {
+		h.attempts = append(h.attempts, time.Now().UnixMilli())
+	}
+}
+
+// Attempts is when it set out to connect, each time, in Unix ms; the first mostVisits.
+func (h *History) Attempts() []int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]int64(nil), h.attempts...)
 }
 
 func (h *History) visit(v Visit) {
@@ -198,12 +246,42 @@ func (h *History) Seen() Seen {
 	for k, b := range h.state {
 		s.State[k] = b
 	}
+	for i := range h.briefs {
+		b := &h.briefs[i]
+		s.Events = append(s.Events, Event{At: time.Unix(0, b.at), ID: b.cursor.String(), Sum: b.sum})
+	}
 	return s
 }
 
-// LastID is the newest id that it saw.
-func (h *History) LastID() string {
+// Newest is the newest id that it saw; Options.LastID before the first.
+func (h *History) Newest() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.lastID
+}
+
+// Connections are its connections so far that have ended.
+func (h *History) Connections() []Visit {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]Visit(nil), h.visits...)
+}
+
+// Pause is the longest time between two microbars since it was asked last.
+func (h *History) Pause() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	p := h.pause
+	if !h.micro.IsZero() {
+		p = max(p, time.Since(h.micro)) // it may not be over yet
+	}
+	h.pause = 0
+	return p
+}
+
+// ResetCount is how often it was reset.
+func (h *History) ResetCount() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.resets)
 }

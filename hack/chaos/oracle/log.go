@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/marketstream/marketstream/hack/chaos/clients"
 	"github.com/marketstream/marketstream/streamer/eventsource"
@@ -22,6 +24,7 @@ type Logged struct {
 	ID     string
 	Type   string
 	Data   string
+	Sum    uint64 // as [clients.Sum]
 	Symbol string
 	Bar    *clients.Bar // nil: a gap
 }
@@ -31,14 +34,61 @@ type Log struct {
 	Epoch  string
 	Events []Logged
 	Last   logs.Cursor
-	// Final is every bar in its last revision.
+	// Final is every bar in its last revision, and keys are theirs in order of time.
 	Final map[clients.Key]*clients.Bar
+	keys  []clients.Key
 }
 
-// ReadLog reads the log from its beginning to a sequence at least.
-func ReadLog(ctx context.Context, base, epoch string, symbols, timeframes []string, until uint64) (*Log, error) {
+// portion is how many symbols are asked for at once: as many as a stream takes by default.
+const portion = 200
+
+// ReadLog reads the log from a cursor, or from its beginning for "", to a sequence at least.
+func ReadLog(ctx context.Context, base, epoch, from string, symbols, timeframes []string, until uint64) (*Log, error) {
+	if from == "" {
+		from = epoch + ".0.0.00000000"
+	}
+	chunks := slices.Collect(slices.Chunk(symbols, portion))
+	parts, errs := make([]*Log, len(chunks)), make([]error, len(chunks))
+	var reading sync.WaitGroup
+	for i, some := range chunks {
+		reading.Go(func() { parts[i], errs[i] = readPart(ctx, base, epoch, from, some, timeframes, until) })
+	}
+	reading.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	l := &Log{Epoch: epoch, Final: make(map[clients.Key]*clients.Bar)}
+	for i, p := range parts { // some have read further than others
+		if i == 0 || after(l.Last, p.Last) {
+			l.Last = p.Last
+		}
+	}
+	var all []Logged
+	for _, p := range parts {
+		for i := range p.Events {
+			if !after(p.Events[i].Cursor, l.Last) {
+				all = append(all, p.Events[i])
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b Logged) int {
+		return cmp.Or(cmp.Compare(a.Cursor.Seq, b.Cursor.Seq), cmp.Compare(a.Cursor.Index, b.Cursor.Index))
+	})
+	for i := range all {
+		if err := l.add(&all[i]); err != nil {
+			return nil, err
+		}
+	}
+	l.keys = sortedKeys(l.Final)
+	return l, nil
+}
+
+// readPart reads the events of some symbols.
+func readPart(ctx context.Context, base, epoch, from string, symbols, timeframes []string, until uint64) (*Log, error) {
 	q := url.Values{"symbols": {strings.Join(symbols, ",")}, "timeframe": {strings.Join(timeframes, ",")}, "events": {"bar"}, "errors": {"http"},
-		"cursor": {epoch + ".0.0.00000000"}}
+		"cursor": {from}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/stream/market?"+q.Encode(), nil)
 	if err != nil {
 		return nil, err
@@ -52,15 +102,16 @@ func ReadLog(ctx context.Context, base, epoch string, symbols, timeframes []stri
 		body, _ := io.ReadAll(io.LimitReader(res.Body, 1000))
 		return nil, fmt.Errorf("reading the log: %s: %s", res.Status, body)
 	}
-	l := &Log{Epoch: epoch, Final: make(map[clients.Key]*clients.Bar)}
+	l := &Log{Epoch: epoch}
 	in := eventsource.NewReader(res.Body, "")
-	for l.Last.Seq < until {
+	// The last frame is here whole once something comes after it: a ping, at the latest.
+	for ended := false; !ended; {
 		e, err := in.Next()
 		if err != nil {
 			return nil, fmt.Errorf("reading the log, at %s of %d: %w", l.Last, until, err)
 		}
 		if e.Type == "reset" {
-			return nil, fmt.Errorf("reading the log from its beginning: a reset %s", e.Data)
+			return nil, fmt.Errorf("reading the log: a reset %s", e.Data)
 		}
 		if e.ID == "" {
 			continue
@@ -68,35 +119,44 @@ func ReadLog(ctx context.Context, base, epoch string, symbols, timeframes []stri
 		if l.Last, err = logs.ParseCursor(e.ID); err != nil {
 			return nil, err
 		}
+		ended = !e.HasID && l.Last.Seq >= until
 		if e.HasID && (e.Type == "bar" || e.Type == "gap") {
-			if err := l.add(&e); err != nil {
+			x, err := parse(l.Last, &e)
+			if err != nil {
 				return nil, err
 			}
+			l.Events = append(l.Events, x)
 		}
 	}
 	return l, nil
 }
 
-func (l *Log) add(e *eventsource.Event) error {
-	x := Logged{Cursor: l.Last, ID: e.ID, Type: e.Type, Data: e.Data}
+func parse(at logs.Cursor, e *eventsource.Event) (Logged, error) {
+	x := Logged{Cursor: at, ID: e.ID, Type: e.Type, Data: e.Data, Sum: clients.Sum(e.Data)}
 	var named struct {
 		Symbol string `json:"symbol"`
 	}
 	if err := json.Unmarshal([]byte(e.Data), &named); err != nil {
-		return fmt.Errorf("%s: %q: %w", e.ID, e.Data, err)
+		return x, fmt.Errorf("%s: %q: %w", e.ID, e.Data, err)
 	}
 	x.Symbol = named.Symbol
 	if e.Type == "bar" {
 		x.Bar = &clients.Bar{}
 		if err := json.Unmarshal([]byte(e.Data), x.Bar); err != nil {
-			return fmt.Errorf("%s: %q: %w", e.ID, e.Data, err)
+			return x, fmt.Errorf("%s: %q: %w", e.ID, e.Data, err)
 		}
+	}
+	return x, nil
+}
+
+func (l *Log) add(x *Logged) error {
+	if x.Bar != nil {
 		if old := l.Final[x.Bar.Key()]; old != nil && old.Rev >= x.Bar.Rev {
-			return fmt.Errorf("%s rev %d stands in the log at %s after rev %d: want revisions that rise", x.Bar.Key(), x.Bar.Rev, e.ID, old.Rev)
+			return fmt.Errorf("%s rev %d stands in the log at %s after rev %d: want revisions that rise", x.Bar.Key(), x.Bar.Rev, x.ID, old.Rev)
 		}
 		l.Final[x.Bar.Key()] = x.Bar
 	}
-	l.Events = append(l.Events, x)
+	l.Events = append(l.Events, *x)
 	return nil
 }
 

@@ -68,6 +68,9 @@ func Start(dir, name, path string, args, env []string, each func(line string)) (
 		defer close(p.ended)
 		p.err = p.cmd.Wait()
 		reading.Wait()
+		if each != nil {
+			each("(the process has ended: " + p.cmd.ProcessState.String() + ")")
+		}
 	}()
 	return p, nil
 }

@@ -21,10 +21,15 @@ func (r *run) report(res *Result) {
 	if !res.Good() {
 		r.explain(res)
 	}
-	fmt.Fprintf(r.Out, "SEED=%d FAULTS=%d took %s: lost %d, twice %d, wrong %d, still partial %d, stuck %d; %d findings\n",
-		r.Seed, res.Faults, res.Took.Round(time.Second), res.Lost, res.Twice, res.Wrong, res.Partial, res.Stuck, len(res.Findings))
+	what := fmt.Sprintf("FAULTS=%d", res.Faults)
+	if r.Scenario != nil {
+		what = "NAME=" + r.Scenario.Name
+	}
+	fmt.Fprintf(r.Out, "SEED=%d %s took %s: lost %d, twice %d, wrong %d, still partial %d, stuck %d; %d findings\n",
+		r.Seed, what, res.Took.Round(time.Second), res.Lost, res.Twice, res.Wrong, res.Partial, res.Stuck, len(res.Findings))
 	fmt.Fprintf(r.Out, "  %d bars held against the trades, %d events against %d clients' histories (%d connections), %d rewinds; memory: pods %d of %d MiB, nodes %d of %d MiB\n",
-		res.Bars, res.Events, len(r.clients), res.Visits, r.sys.Rewinds.Load(), pods>>20, podBytes>>20, nodes>>20, nodeBytes>>20)
+		res.Bars, res.Events, len(r.clients), res.Visits, r.sys.Rewinds.Load(), pods>>20, r.sys.PodBytes>>20, nodes>>20, r.sys.NodeBytes>>20)
+	r.tellFigures()
 }
 
 func (r *run) explain(res *Result) {

@@ -31,7 +31,9 @@ type Options struct {
 	Dir, Binary                string
 	Settle                     time.Duration
 	Pause                      time.Duration // between two faults, at most
-	Out                        io.Writer
+	// Scenario is what is done instead of faults; nil: faults.
+	Scenario *Scenario
+	Out      io.Writer
 }
 
 const (
@@ -48,6 +50,9 @@ type run struct {
 	env     *faults.Env
 	clients []*clients.Client
 	dumped  map[string]bool
+	figures []figure
+	checks  []func(*oracle.Log)
+	logFrom string // the cursor from which on the log is looked at; "": all of it
 
 	mu   sync.Mutex
 	bad  []oracle.Finding // what was wrong while it went on
@@ -84,7 +89,11 @@ func Run(ctx context.Context, o Options) (res *Result, err error) {
 	if o.Dir, err = filepath.Abs(o.Dir); err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(o.Out, "SEED=%d FAULTS=%d kinds=%s, logs in %s\n", o.Seed, o.Faults, strings.Join(o.Kinds, ","), o.Dir)
+	if o.Scenario != nil {
+		fmt.Fprintf(o.Out, "NAME=%s CLIENTS=%d SEED=%d, logs in %s\n", o.Scenario.Name, o.Clients, o.Seed, o.Dir)
+	} else {
+		fmt.Fprintf(o.Out, "SEED=%d FAULTS=%d kinds=%s, logs in %s\n", o.Seed, o.Faults, strings.Join(o.Kinds, ","), o.Dir)
+	}
 	if o.Binary == "" {
 		if o.Binary, err = build(ctx, o.Dir); err != nil {
 			return nil, err
@@ -152,12 +161,19 @@ func (r *run) run(ctx context.Context) (*Result, error) {
 			c.Wait()
 		}
 	}()
-	r.connect(living)
 	going, stop := context.WithCancel(ctx)
 	defer stop()
 	r.mu.Lock()
 	r.stop = stop
 	r.mu.Unlock()
+	if r.Scenario != nil {
+		r.play(going, living)
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return r.settle(ctx, 0)
+	}
+	r.connect(living)
 	plan := faults.Plan(r.Seed, r.Faults, kinds)
 	done := 0
 	for i, k := range plan {
@@ -185,7 +201,11 @@ func (r *run) start(ctx context.Context) (err error) {
 	if r.Disk {
 		o.StoreSize = diskBytes
 	}
-	r.line.Say("chaos", "starting %d nodes, %d pods, the vendor", r.Nodes, r.Pods)
+	if r.Scenario != nil {
+		o.Fickle, o.TimeframesFickle, o.StoreSize = nil, nil, 0
+		r.Scenario.Shape(&o)
+	}
+	r.line.Say("chaos", "starting %d nodes, %d pods, the vendor", o.NodeCount, o.PodCount)
 	r.sys, err = system.Start(ctx, o)
 	if err != nil {
 		return fmt.Errorf("starting: %w", err)

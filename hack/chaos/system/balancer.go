@@ -40,6 +40,16 @@ func (s *System) choose(from net.Addr) (string, *link.Valve) {
 	return p.public, p.Clients
 }
 
+// Pick returns the public port of a pod that is ready, for a client that connects without the balancer between; "": none is.
+func (s *System) Pick() (address, pod string) {
+	ready := s.Ready()
+	if len(ready) == 0 {
+		return "", ""
+	}
+	p := ready[rand.IntN(len(ready))]
+	return p.public, p.Name()
+}
+
 // Served says which pod a connection from a client's address reached.
 func (s *System) Served(client string) string {
 	s.served.mu.Lock()

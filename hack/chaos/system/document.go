@@ -1,6 +1,7 @@
 package system
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,15 +25,19 @@ func (s *System) publish() error {
 	defer s.docMu.Unlock()
 	s.generation++
 	for _, p := range s.Slots {
+		feed := s.Feed
+		if feed == "" {
+			feed = fmt.Sprintf("{coinbase: {endpoint: %q, restEndpoint: %q}}", p.ws, p.rest)
+		}
 		doc := fmt.Sprintf(`apiVersion: marketstream.dev/v1alpha1
 kind: MarketStream
 metadata: {name: chaos, namespace: test}
 spec:
   symbols: [%s]
   timeframes: [%s]
-  feed: {coinbase: {endpoint: %q, restEndpoint: %q}}
-  stream: {heartbeatInterval: %s, seedBars: 20}
-`, strings.Join(s.symbols, ", "), strings.Join(s.timeframes, ", "), p.ws, p.rest, Heartbeat)
+  feed: %s
+  stream: {heartbeatInterval: %s, %s}
+`, strings.Join(s.symbols, ", "), strings.Join(s.timeframes, ", "), feed, Heartbeat, cmp.Or(s.Stream, "seedBars: 20"))
 		dir := filepath.Join(p.dir, fmt.Sprintf("v%d", s.generation))
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,9 +24,7 @@ const dumpWithin = 20 * time.Second
 func (s *System) Dump(ctx context.Context, symbol string) (path string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, dumpWithin)
 	defer cancel()
-	n := s.Nodes[rand.IntN(len(s.Nodes))]
-	b, err := backbone.Connect(ctx, backbone.RemoteOptions{Namespace: "test", Name: "chaos", URLs: []string{"nats://" + n.client},
-		Credentials: s.token, Retention: 168 * time.Hour, Log: logr.Discard()})
+	b, err := s.connect(ctx)
 	if err != nil {
 		return "", fmt.Errorf("dump: %w", err)
 	}
@@ -61,6 +58,46 @@ func (s *System) Dump(ctx context.Context, symbol string) (path string, err erro
 	}))
 	return path, errors.Join(err, w.Flush(), f.Close())
 }
+
+// connect opens the logs, at a node that runs.
+func (s *System) connect(ctx context.Context) (*backbone.Backbone, error) {
+	var urls []string
+	for _, n := range s.Nodes {
+		if n.Running() {
+			urls = append(urls, "nats://"+n.client)
+		}
+	}
+	return backbone.Connect(ctx, backbone.RemoteOptions{Namespace: "test", Name: "chaos", URLs: urls,
+		Credentials: s.token, Retention: 168 * time.Hour, Log: logr.Discard()})
+}
+
+// CursorAt is the cursor of whoever had everything that was closed at a time, and nothing after it.
+func (s *System) CursorAt(ctx context.Context, epoch string, at time.Time) (id string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, dumpWithin)
+	defer cancel()
+	b, err := s.connect(ctx)
+	if err != nil {
+		return "", fmt.Errorf("cursor: %w", err)
+	}
+	defer func() { err = errors.Join(err, b.Close()) }()
+	err = b.Bars().Read(ctx, 1, func(e logs.Entry) error {
+		f, err := logs.DecodeFrame(e.Data)
+		if err != nil {
+			return err
+		}
+		if f.Kind != logs.FrameOwner && f.Watermark > at.UnixMilli() {
+			return errFound
+		}
+		id = logs.Cursor{Epoch: epoch, Seq: e.Seq, Index: f.Events() - 1, Tag: f.Tag}.String()
+		return nil
+	})
+	if errors.Is(err, errFound) {
+		err = nil
+	}
+	return id, err
+}
+
+var errFound = errors.New("found")
 
 func clock(ms int64) string {
 	if ms <= 0 || ms >= market.EndOfFeed {

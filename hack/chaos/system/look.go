@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -127,18 +129,37 @@ func (p *Pod) Report(ctx context.Context) (r podreport.Report, err error) {
 
 // gaps is how many gaps a pod says are open.
 func (p *Pod) gaps(ctx context.Context) string {
-	ctx, cancel := context.WithTimeout(ctx, probeWithin)
-	defer cancel()
-	body, _, err := fetch(ctx, "http://"+p.internal+"/metrics")
+	n, err := p.Metric(ctx, "feed_gaps_open")
 	if err != nil {
 		return ""
 	}
-	for line := range strings.Lines(string(body)) {
-		if name, value, ok := strings.Cut(strings.TrimSpace(line), " "); ok && strings.HasSuffix(name, "feed_gaps_open") {
-			return value
-		}
+	return strconv.FormatFloat(n, 'f', -1, 64)
+}
+
+// Metric is a metric of a pod, summed over the series whose labels hold all of these.
+func (p *Pod) Metric(ctx context.Context, name string, labels ...string) (sum float64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, probeWithin)
+	defer cancel()
+	body, code, err := fetch(ctx, "http://"+p.internal+"/metrics")
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("%s: status %d", p.Name(), code)
 	}
-	return ""
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(body)) {
+		series, value, ok := strings.Cut(strings.TrimSpace(line), " ")
+		of, rest, _ := strings.Cut(series, "{")
+		if !ok || of != name || slices.ContainsFunc(labels, func(l string) bool { return !strings.Contains(rest, l) }) {
+			continue
+		}
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return 0, fmt.Errorf("%s: %q: %w", p.Name(), line, err)
+		}
+		sum += n
+	}
+	return sum, nil
 }
 
 // Peaks are the most memory that a process of each kind had, in bytes.

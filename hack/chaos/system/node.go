@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,6 +30,7 @@ type Node struct {
 
 	mu   sync.Mutex
 	proc *proc.Process
+	said []string // by the present process
 }
 
 func newNode(s *System, i int, ports []int) *Node {
@@ -68,14 +70,32 @@ func (n *Node) connect() error {
 // Name is the node's.
 func (n *Node) Name() string { return "node-" + strconv.Itoa(n.i) }
 
-// Start starts the process.
+// Start starts the process as one of all nodes, or as the only one there ever was.
 func (n *Node) Start() error {
+	if n.sys.FirstAlone {
+		return n.start(1, false)
+	}
+	return n.StartAs(len(n.sys.Nodes))
+}
+
+// StartAs starts the process as one of so many nodes that there are to be.
+func (n *Node) StartAs(replicas int) error { return n.start(replicas, len(n.routes) > 0) }
+
+func (n *Node) start(replicas int, routes bool) error {
 	args := []string{"backbone", "--store", n.Store, "--name", n.Name(), "--listen", n.client, "--health-listen", n.health,
-		"--replicas", strconv.Itoa(len(n.sys.Nodes)), "--credentials", n.sys.token, "--max-memory", "256Mi"}
-	if len(n.routes) > 0 {
+		"--replicas", strconv.Itoa(replicas), "--credentials", n.sys.token, "--max-memory", "256Mi"}
+	if routes {
 		args = append(args, "--cluster-listen", n.cluster, "--routes", strings.Join(n.routes, ","))
 	}
-	p, err := proc.Start(n.sys.Dir, n.Name(), n.sys.Binary, args, nil, func(line string) { n.sys.Timeline.Add(n.Name(), "| %s", line) })
+	n.mu.Lock()
+	n.said = nil
+	n.mu.Unlock()
+	p, err := proc.Start(n.sys.Dir, n.Name(), n.sys.Binary, args, nil, func(line string) {
+		n.sys.Timeline.Add(n.Name(), "| %s", line)
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.said = append(n.said, line)
+	})
 	if err != nil {
 		return err
 	}
@@ -83,6 +103,33 @@ func (n *Node) Start() error {
 	defer n.mu.Unlock()
 	n.proc = p
 	return nil
+}
+
+// Await waits until the present process has said one of these, and returns the line.
+func (n *Node) Await(ctx context.Context, what ...string) (string, error) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for at := 0; ; {
+		n.mu.Lock()
+		said := n.said
+		n.mu.Unlock()
+		for ; at < len(said); at++ {
+			if slices.ContainsFunc(what, func(w string) bool { return strings.Contains(said[at], w) }) {
+				return said[at], nil
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return "", fmt.Errorf("%s does not come to say one of %q: %w", n.Name(), what, ctx.Err())
+		}
+	}
+}
+
+// Running reports whether its process runs.
+func (n *Node) Running() bool {
+	p := n.process()
+	return p != nil && p.Running()
 }
 
 func (n *Node) process() *proc.Process {

@@ -10,14 +10,15 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/marketstream/marketstream/hack/chaos/link"
 	"github.com/marketstream/marketstream/hack/chaos/proc"
 )
 
-// drainFor is how long the streams of a pod are given.
-const drainFor = 3 * time.Second
+// endsAfter is how long after its drain a pod has ended at the latest.
+const endsAfter = 25 * time.Second
 
 // Pod is a place for a streamer: its ports, and its links to everything else.
 type Pod struct {
@@ -86,6 +87,13 @@ func host(raw string) string {
 // Name is the place's.
 func (p *Pod) Name() string { return "pod-" + strconv.Itoa(p.i) }
 
+// Process names the process that is in the place, or was last.
+func (p *Pod) Process() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.name
+}
+
 // URL is its public port, without a link.
 func (p *Pod) URL() string { return "http://" + p.public }
 
@@ -98,7 +106,7 @@ func (p *Pod) Start() error {
 	}
 	name := p.Name() + "-" + string(id)
 	args := []string{"streamer", "--config", filepath.Join(p.dir, "config"), "--backbone", strings.Join(p.backbone, ","), "--backbone-credentials", p.sys.token,
-		"--listen", p.public, "--internal-listen", p.internal, "--address", p.reach, "--pod", name, "--drain", drainFor.String()}
+		"--listen", p.public, "--internal-listen", p.internal, "--address", p.reach, "--pod", name, "--drain", p.sys.Drain.String()}
 	started, err := proc.Start(p.sys.Dir, p.Name(), p.sys.Binary, args, []string{fmt.Sprintf("GOMEMLIMIT=%d", p.sys.PodBytes/4*3)}, func(line string) {
 		p.sys.Timeline.Add(p.Name(), "| %s", line)
 	})
@@ -134,10 +142,31 @@ func (p *Pod) Kill() {
 
 // Stop ends it politely.
 func (p *Pod) Stop() {
-	if x := p.process(); x != nil && x.Running() && !x.Stop(drainFor+25*time.Second) {
-		p.sys.Bad(p.Name(), fmt.Sprintf("SIGTERM did not end it within %s", drainFor+25*time.Second))
+	if x := p.process(); x != nil && x.Running() && !x.Stop(p.sys.Drain+endsAfter) {
+		p.sys.Bad(p.Name(), fmt.Sprintf("SIGTERM did not end it within %s", p.sys.Drain+endsAfter))
 	}
 	p.ready.Store(false)
+}
+
+// Terminate tells it to end, and returns what closes when it has.
+func (p *Pod) Terminate() <-chan struct{} {
+	x := p.process()
+	x.Signal(syscall.SIGTERM)
+	return x.Ended()
+}
+
+// Ready reports whether clients are sent to it.
+func (p *Pod) Ready() bool { return p.ready.Load() }
+
+// Unready says why its probe fails; "": it does not.
+func (p *Pod) Unready() string { return probe("http://" + p.internal + "/readyz") }
+
+// Usage is what its process used so far: seconds of the CPU, and bytes of memory at most.
+func (p *Pod) Usage() (cpu float64, peak int64) {
+	if x := p.process(); x != nil {
+		return x.CPU(), x.HighWater()
+	}
+	return 0, 0
 }
 
 // Pause stops it from running, or lets it go on.

@@ -28,13 +28,21 @@ type Options struct {
 	Binary    string // of marketstream
 	Dir       string // for stores, documents and logs
 	NodeCount int    // 1 or 3
-	PodCount  int    // at the beginning
-	SlotCount int    // pods at most
+	// FirstAlone starts node-0 alone, as one that never heard of others.
+	FirstAlone bool
+	PodCount   int // at the beginning
+	SlotCount  int // pods at most
 	// Always are the symbols that are carried always, Fickle those that come and go; TimeframesAlways likewise.
 	Always, Fickle                     []string
 	TimeframesAlways, TimeframesFickle []string
 	PerSecond                          float64 // trades of a symbol
-	Seed                               uint64
+	// Feed is spec.feed where it is not the scripted vendor, and Stream more of spec.stream, as YAML in one line: "seedBars: 90".
+	Feed, Stream string
+	// Past is how long before its start the vendor's trades begin: 20 minutes.
+	Past time.Duration
+	// Drain is how long the streams of a pod are given: 3 s.
+	Drain time.Duration
+	Seed  uint64
 	// StoreSize mounts a file system of so many bytes for each node's store; 0: none is mounted.
 	StoreSize int64
 	// PodBytes and NodeBytes bound the memory of a process.
@@ -69,11 +77,19 @@ type System struct {
 	looking sync.WaitGroup
 }
 
-// Past is how long before its start the vendor's trades begin.
-const Past = 20 * time.Minute
+const (
+	defaultPast  = 20 * time.Minute
+	defaultDrain = 3 * time.Second
+)
 
 // Start starts everything, and waits until as many pods are ready as there are.
 func Start(ctx context.Context, o Options) (_ *System, err error) {
+	if o.Past == 0 {
+		o.Past = defaultPast
+	}
+	if o.Drain == 0 {
+		o.Drain = defaultDrain
+	}
 	s := &System{Options: o, began: time.Now()}
 	s.served.pods = make(map[string]string)
 	s.symbols, s.timeframes = append(append([]string(nil), o.Always...), o.Fickle...), append([]string(nil), o.TimeframesAlways...)
@@ -82,11 +98,14 @@ func Start(ctx context.Context, o Options) (_ *System, err error) {
 			s.Close()
 		}
 	}()
-	var products []coinbasetest.Product
+	products := []coinbasetest.Product{}
 	for i, name := range s.symbols {
+		if o.Feed != "" {
+			break
+		}
 		products = append(products, coinbasetest.Product{Name: name, PerSecond: o.PerSecond, Price: fmt.Sprintf("%d.%02d", 10+37*i, i)})
 	}
-	if s.Vendor, err = coinbasetest.Start(coinbasetest.Options{Seed: o.Seed, Products: products, Past: Past, RequestsPerSecond: 40, RequestBurst: 40}); err != nil {
+	if s.Vendor, err = coinbasetest.Start(coinbasetest.Options{Seed: o.Seed, Products: products, Past: o.Past, RequestsPerSecond: 40, RequestBurst: 40}); err != nil {
 		return nil, err
 	}
 	s.token = filepath.Join(o.Dir, "token")
@@ -126,6 +145,9 @@ func Start(ctx context.Context, o Options) (_ *System, err error) {
 		if err := n.Start(); err != nil {
 			return nil, err
 		}
+		if o.FirstAlone {
+			break
+		}
 	}
 	for _, p := range s.Slots[:o.PodCount] {
 		if err := p.Start(); err != nil {
@@ -164,7 +186,7 @@ func (s *System) AwaitReady(ctx context.Context, within time.Duration) error {
 	for {
 		waiting := ""
 		for _, n := range s.Nodes {
-			if why := n.Unready(); why != "" {
+			if why := n.Unready(); why != "" && n.Running() {
 				waiting = n.Name() + ": " + why
 			}
 		}
