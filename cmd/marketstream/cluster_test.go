@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -164,7 +165,9 @@ func (c *cluster) caughtUp() {
 // logsOf opens the cluster's logs, to look at them.
 func (c *cluster) logsOf(name string) *backbone.Backbone {
 	c.t.Helper()
-	b, err := backbone.Connect(c.t.Context(), backbone.RemoteOptions{Namespace: "default", Name: name, URLs: []string{"nats://" + c.node.listen}, Credentials: c.node.credentials(), Log: logr.Discard()})
+	ctx, cancel := context.WithTimeout(context.Background(), guard) // also in a cleanup
+	defer cancel()
+	b, err := backbone.Connect(ctx, backbone.RemoteOptions{Namespace: "default", Name: name, URLs: []string{"nats://" + c.node.listen}, Credentials: c.node.credentials(), Log: logr.Discard()})
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -84,11 +84,13 @@ func (w *watcher) next() bar {
 	return b
 }
 
-// all follows the bars until each symbol had one.
+// all follows the bars until each symbol had a minute.
 func (w *watcher) all() {
 	w.t.Helper()
-	for len(w.last) < len(fastSymbols) {
-		w.next()
+	for _, symbol := range fastSymbols {
+		for w.last[symbol+" 1m"] == 0 {
+			w.next()
+		}
 	}
 }
 
