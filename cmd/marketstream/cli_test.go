@@ -240,8 +240,14 @@ func TestSignals(t *testing.T) {
 			followSignals(signals, ended, func() time.Time { return <-times }, func() { said = append(said, "first") }, func() { said = append(said, "then") })
 		}()
 		for _, d := range c.after {
-			times <- at.Add(time.Hour + d)
-			signals <- os.Interrupt
+			select {
+			case times <- at.Add(time.Hour + d):
+			case <-done:
+			}
+			select {
+			case signals <- os.Interrupt:
+			case <-done: // it took another for the second
+			}
 		}
 		close(ended)
 		<-done
