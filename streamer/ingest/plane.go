@@ -269,6 +269,9 @@ func (p *Plane) look(ctx context.Context, source *running) {
 			break
 		}
 	}
+	if p.beginsAnew() { // before newcomers are routed to: its marks are of a later time than their trades
+		source.stop()
+	}
 	symbols, restart := p.route()
 	if !slices.Equal(symbols, source.symbols) {
 		source.symbols = symbols
@@ -499,6 +502,13 @@ func (p *Plane) route() (symbols []feed.Symbol, restart bool) {
 	p.again = false
 	p.router.route(lanes, by)
 	return symbols, restart
+}
+
+// beginsAnew reports whether the source has to go back for writers that came.
+func (p *Plane) beginsAnew() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.live == nil && p.again
 }
 
 // from is where a source that can be read again has to begin for the writers that there
