@@ -134,4 +134,4 @@ func (m *meter) totals(ctx context.Context) map[string]float64 {
 	return sums
 }
 
-func mega(bytes float64) string { return fmt.Sprintf("%.2f MB", bytes/1e6) }
+func mega(bytes float64) string { return fmt.Sprintf("%.3f MB", bytes/1e6) }

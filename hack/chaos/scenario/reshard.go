@@ -37,14 +37,14 @@ func reshard() run.Scenario {
 		}
 		s.Figure("4 to 8 pods, until all is moved", "%s", seconds(time.Since(began)))
 		s.Say("8 pods")
+		s.Connect(max(1, s.Wanted()/newcomers), nil)
 		if err := minute(ctx, s); err != nil {
 			return err
 		}
 		var steps []time.Duration
 		down := time.Now()
 		for len(s.Running()) > last {
-			running := s.Running()
-			p := running[len(running)-1]
+			p := s.Running()[0] // one of the oldest: it has clients
 			step := time.Now()
 			s.Say("%s goes", p.Name())
 			select {
@@ -70,6 +70,9 @@ func reshard() run.Scenario {
 	}
 	return run.Scenario{Name: "reshard", Shape: shape, Play: play}
 }
+
+// newcomers: one for so many clients comes while there are 8 pods, and reads rings that are elsewhere.
+const newcomers = 10
 
 const (
 	ringsSent = "ring_sent_bytes_total"

@@ -53,8 +53,12 @@ func (s *System) AwaitSettled(ctx context.Context, within time.Duration) error {
 	limit := time.After(within)
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
-	for {
+	for last := ""; ; {
 		why := s.Moving(ctx)
+		if why != last {
+			last = why
+			s.Timeline.Add("system", "what moves: %q", why)
+		}
 		if why == "" {
 			return nil
 		}
