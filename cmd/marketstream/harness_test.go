@@ -80,18 +80,7 @@ func begin(t testing.TB, p *process, line func(string), args ...string) {
 	t.Helper()
 	p.t, p.ended = t, make(chan struct{})
 	p.cmd = exec.Command(binary(t), args...)
-	rest := ""
-	out := writerFunc(func(b []byte) (int, error) {
-		p.say(b)
-		for text := range strings.Lines(rest + string(b)) {
-			if rest = ""; !strings.HasSuffix(text, "\n") {
-				rest = text
-				break
-			}
-			line(strings.TrimSuffix(text, "\n"))
-		}
-		return len(b), nil
-	})
+	out := &lineWriter{all: p.say, line: line} // one for both: then they come by one pipe
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -152,9 +141,22 @@ func launch(t testing.TB, doc string, args ...string) *process {
 	return p
 }
 
-type writerFunc func([]byte) (int, error)
+// lineWriter hands on what is written, and each line of it.
+type lineWriter struct {
+	all  func([]byte)
+	line func(string)
+	rest string // of a line that has not ended
+}
 
-func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
+func (w *lineWriter) Write(b []byte) (int, error) {
+	w.all(b)
+	lines := strings.SplitAfter(w.rest+string(b), "\n")
+	w.rest = lines[len(lines)-1]
+	for _, text := range lines[:len(lines)-1] {
+		w.line(strings.TrimSuffix(text, "\n"))
+	}
+	return len(b), nil
+}
 
 // text is what the program printed so far.
 func (p *process) text() string {
