@@ -70,7 +70,7 @@ func (e *Engine) readDocument(in Input) (*settings, error) {
 func (e *Engine) reloadFailed(err error) {
 	wrong := v1alpha1.AsMistakes(err)
 	text := wrong.Error()
-	e.configError.Store(&text)
 	e.metrics.ConfigReloadErrors.Inc()
 	e.log.Error(nil, "the edited document is not run, the one before it stays in effect", "mistakes", []string(wrong))
+	e.configError.Store(&text) // last: who reads it in /status finds the rest told
 }
