@@ -12,19 +12,21 @@ type Report struct {
 	// ConfigGeneration is the generation of the shape of bars that is in effect.
 	ConfigGeneration int64 `json:"configGeneration"`
 	// ConfigError says why the newest document is not run, a line for each mistake; empty if it is.
-	ConfigError string       `json:"configError"`
-	Secrets     []Secret     `json:"secrets"`
-	Epoch       string       `json:"epoch"`
-	Feed        Feed         `json:"feed"`
-	Partitions  []Partition  `json:"partitions"`
-	Moves       []Move       `json:"moves"`
-	Connections int          `json:"connections"`
-	Ready       bool         `json:"ready"`
-	Draining    bool         `json:"draining"`
-	Symbols     int          `json:"symbols"`
-	Log         LogPositions `json:"log"`
-	Rings       Rings        `json:"rings"`
-	Listening   Listening    `json:"listening"`
+	ConfigError string `json:"configError"`
+	// ConfigReason is a word for it: Invalid, NotAvailable, DataOfAnotherFeed; empty if there is no error.
+	ConfigReason string       `json:"configReason,omitempty"`
+	Secrets      []Secret     `json:"secrets"`
+	Epoch        string       `json:"epoch"`
+	Feed         Feed         `json:"feed"`
+	Partitions   []Partition  `json:"partitions"`
+	Moves        []Move       `json:"moves"`
+	Connections  int          `json:"connections"`
+	Ready        bool         `json:"ready"`
+	Draining     bool         `json:"draining"`
+	Symbols      int          `json:"symbols"`
+	Log          LogPositions `json:"log"`
+	Rings        Rings        `json:"rings"`
+	Listening    Listening    `json:"listening"`
 }
 
 // Listening is the partitions whose open bars and ticks come to the pod, because its clients want them.
