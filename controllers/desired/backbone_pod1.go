@@ -13,6 +13,8 @@ const (
 	pathData = "/data"
 	// backboneGrace is above a polite stop: leaders are handed over, what is open is closed.
 	backboneGrace = 60
+	// leastMemory is what a node wants for messages at least: with less it does not start.
+	leastMemory = 256 << 20
 )
 
 // backboneTemplate1 is the first pod of nodes. [BackboneShape] has all that it follows from, but the
@@ -54,8 +56,8 @@ func backboneArgs(p *plan, memory int64) []string {
 		"--health-listen", fmt.Sprintf(":%d", portHealth), "--replicas", strconv.Itoa(int(p.BackboneNodes)),
 		"--routes", strings.Join(nodeAddresses(p, portCluster), ","), "--credentials", pathBackbone + "/" + KeyToken,
 		"--max-store", maxStore(p)}
-	if memory > 0 { // open bars and ticks; the rest is for what the server itself needs
-		args = append(args, "--max-memory", strconv.FormatInt(memory, 10))
+	if memory > 0 { // of ticks, mostly; the rest is for what the server itself needs
+		args = append(args, "--max-memory", strconv.FormatInt(max(memory, leastMemory), 10))
 	}
 	if backboneOf(p.Stream).TLSSecretName != "" {
 		args = append(args, "--tls-cert", pathBackboneTLS+"/tls.crt", "--tls-key", pathBackboneTLS+"/tls.key", "--tls-ca", pathBackboneTLS+"/ca.crt")

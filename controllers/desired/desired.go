@@ -128,7 +128,9 @@ func (w *Workload) check(what string, known int) error {
 func (in *Input) external() bool { return backboneOf(in.Stream).External != nil }
 
 // hibernated reports whether no streamer is wanted.
-func (in *Input) hibernated() bool { return in.Stream.Spec.Shards != nil && *in.Stream.Spec.Shards == 0 }
+func (in *Input) hibernated() bool {
+	return in.Stream.Spec.Shards != nil && *in.Stream.Spec.Shards == 0
+}
 
 func backboneOf(s *v1alpha1.MarketStream) *v1alpha1.Backbone     { return or(s.Spec.Backbone) }
 func podOf(s *v1alpha1.MarketStream) *v1alpha1.Pod               { return or(s.Spec.Pod) }

@@ -89,7 +89,7 @@ func share(r *core.ResourceRequirements, percent int64) int64 {
 	if !ok {
 		return 0
 	}
-	return limit.Value() / 100 * percent
+	return limit.Value() * percent / 100
 }
 
 // spread has pods lie apart in the topologies, as far as that can be. Pods of another revision of a

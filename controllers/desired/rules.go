@@ -21,12 +21,11 @@ type alert struct {
 }
 
 // Rules on series of pods are silent by themselves while a stream is hibernated: there are none. What
-// asks for pods that are missing is not made then.
+// asks for series that are missing is made only while there are to be some.
 var (
-	always  = func(*plan) bool { return true }
-	awake   = func(p *plan) bool { return !p.hibernated() }
-	vendors = func(p *plan) bool { return vendorOf(&p.Stream.Spec.Feed) != nil } // a recording ends, and may be old
-	nodes   = func(p *plan) bool { return !p.external() }
+	always   = func(*plan) bool { return true }
+	expected = func(p *plan) bool { return p.scraped() && !p.hibernated() }
+	vendors  = func(p *plan) bool { return vendorOf(&p.Stream.Spec.Feed) != nil } // a recording ends, and may be old
 )
 
 // writes selects pods that write a partition: others need no feed.
@@ -35,13 +34,13 @@ const writes = ` and on (namespace, pod) partition_holder{S} == 1`
 var streamerAlerts = []alert{
 	{"MarketStreamDown", "critical", "3m", `absent(up{S} == 1)`,
 		"No shard of {N} answers.",
-		"Read the conditions of the MarketStream (kubectl describe); its reasons are the pods' own.", awake},
+		"Read the conditions of the MarketStream (kubectl describe); its reasons are the pods' own.", expected},
 	{"MarketStreamShardDown", "warning", "5m", `up{S} == 0`,
 		"Shard {{ $labels.pod }} of {N} does not answer.",
 		"Look at the pod's events and last log; its clients are served by the others meanwhile.", always},
-	{"MarketStreamPartitionWithoutWriter", "critical", "2m", `count(partition_holder{S} == 1) < ` + partitions,
-		"{N} makes no bars of {{ $value | printf \"%.0f\" }} < " + partitions + " partitions' symbols: nobody writes the rest.",
-		"See which shards hold what (kubectl marketstream shards) and whether the backbone takes writes.", awake},
+	{"MarketStreamPartitionWithoutWriter", "critical", "2m", `(sum(partition_holder{S}) or 0 * sum(up{S})) < ` + partitions,
+		"Only {{ $value }} of " + partitions + " partitions of {N} have a writer: the symbols of the others get no bars.",
+		"See which shards hold what (kubectl marketstream shards) and whether the backbone takes writes.", always},
 	{"MarketStreamFeedDisconnected", "critical", "5m", `feed_connected{S} == 0` + writes,
 		"Shard {{ $labels.pod }} of {N} writes partitions and has no connection to the vendor.",
 		"The condition FeedConnected has the vendor's words: a refused key, an account's limit, or the network (see networkPolicy).", vendors},
@@ -71,7 +70,7 @@ var streamerAlerts = []alert{
 var backboneAlerts = []alert{
 	{"MarketStreamBackboneDown", "critical", "3m", `absent(up{B} == 1)`,
 		"No node of the backbone of {N} answers: no bar is closed.",
-		"Look at the events of the StatefulSet's pods and claims; streams stay open and go on when it is back.", always},
+		"Look at the events of the StatefulSet's pods and claims; streams stay open and go on when it is back.", (*plan).scraped},
 	{"MarketStreamBackboneNodeNotReady", "warning", "10m", `marketstream_backbone_ready{B} == 0`,
 		"Node {{ $labels.pod }} of the backbone of {N} is not ready.",
 		"Its /readyz says why in a sentence: it waits for others, for space, or copies what it lacks.", always},
@@ -92,7 +91,7 @@ func prometheusRule(p *plan) *Object {
 		return nil
 	}
 	groups := []any{group(p, "streamers", streamerAlerts)}
-	if nodes(p) {
+	if !p.external() {
 		groups = append(groups, group(p, "backbone", backboneAlerts))
 	}
 	meta := p.meta(p.name, ComponentStreamer)
@@ -111,7 +110,7 @@ func group(p *plan, what string, alerts []alert) map[string]any {
 			continue
 		}
 		rules = append(rules, map[string]any{"alert": a.name, "for": a.after, "expr": fill.Replace(a.expr),
-			"labels": map[string]any{"severity": a.severity, "namespace": ns, "marketstream": p.name},
+			"labels":      map[string]any{"severity": a.severity, "namespace": ns, "marketstream": p.name},
 			"annotations": map[string]any{"summary": fill.Replace(a.summary), "runbook": a.runbook}})
 	}
 	return map[string]any{"name": "marketstream-" + what, "rules": rules}
