@@ -275,27 +275,13 @@ func (e *Engine) start(ctx context.Context, hurry <-chan struct{}) (err error) {
 	return nil
 }
 
-// connections is how many pods may take trades in: as many as the vendor's account allows,
-// which is what the document says, or else what is usual with the vendor.
+// connections is how many pods may take trades in: as many as the document or what is usual with
+// the vendor allows, else every pod. More pods than partitions never do.
 func (e *Engine) connections(set *settings) int {
-	most := market.Partitions
-	endpoint := (*v1alpha1.VendorEndpoint)(nil)
-	switch f := &set.feedSpec; {
-	case f.Polygon != nil:
-		most, endpoint = 1, &f.Polygon.VendorEndpoint
-	case f.Alpaca != nil:
-		most, endpoint = 1, &f.Alpaca.VendorEndpoint
-	case f.Coinbase != nil:
-		endpoint = &f.Coinbase.VendorEndpoint
-	case f.Kraken != nil:
-		endpoint = &f.Kraken.VendorEndpoint
-	case f.Binance != nil:
-		endpoint = &f.Binance.VendorEndpoint
+	if set.Connections > 0 {
+		return int(set.Connections)
 	}
-	if endpoint != nil && endpoint.Connections != nil {
-		most = int(*endpoint.Connections)
-	}
-	return most
+	return market.Partitions
 }
 
 // stopKeeper lets the keeper give back what it holds and waits for it.
