@@ -1,6 +1,6 @@
 package podreport
 
-// Node is the body of GET /status of a backbone's node, as far as others read it.
+// Node is the body of GET /status of a backbone's node, but for its counts of bytes.
 type Node struct {
 	Name    string `json:"name"`
 	Version string `json:"version"`
