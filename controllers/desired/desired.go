@@ -100,6 +100,8 @@ func (in *Input) check() error {
 	switch {
 	case in.Stream == nil || in.Stream.Name == "" || in.Stream.Namespace == "" || len(in.Stream.UID) < 8:
 		return errors.New("input: want a stream that an API server has named and given a UID")
+	case in.Generation.Generation < 1:
+		return fmt.Errorf("input: generation %d of the document: want 1 or more", in.Generation.Generation)
 	case in.OperatorNamespace == "":
 		return errors.New("input: want the operator's namespace")
 	}

@@ -24,11 +24,10 @@ var notPublic = map[string][]string{
 		"240.0.0.0/4",    // reserved, broadcast
 	},
 	"::/0": {
-		"::/127",        // unspecified, loopback
-		"::ffff:0:0/96", // IPv4 in other clothes
-		"fc00::/7",      // unique local
-		"fe80::/10",     // link-local
-		"ff00::/8",      // multicast
+		"::/127",    // unspecified, loopback
+		"fc00::/7",  // unique local
+		"fe80::/10", // link-local
+		"ff00::/8",  // multicast
 	},
 }
 

@@ -260,6 +260,7 @@ func TestApplied(t *testing.T) {
 func TestInputs(t *testing.T) {
 	for want, spoil := range map[string]func(*desired.Input){
 		"has named":                  func(in *desired.Input) { in.Stream.UID = "" },
+		"generation 0":               func(in *desired.Input) { in.Generation.Generation = 0 },
 		"operator's namespace":       func(in *desired.Input) { in.OperatorNamespace = "" },
 		"streamer template of":       func(in *desired.Input) { in.Streamer.Revision = desired.Newest + 1 },
 		"backbone template of":       func(in *desired.Input) { in.Backbone.Revision = 0 },

@@ -28,11 +28,9 @@ func serviceMonitor(p *plan) *Object {
 	}
 	meta := p.meta(p.name, ComponentStreamer)
 	meta.Labels = under(m.Labels, meta.Labels)
-	selector := Selector(p.name, "")
-	delete(selector, LabelComponent)
 	return custom("monitoring.coreos.com", "v1", "ServiceMonitor", meta, map[string]any{
 		"jobLabel":  LabelInstance,
-		"selector":  map[string]any{"matchLabels": selector},
+		"selector":  map[string]any{"matchLabels": map[string]string{LabelName: "marketstream", LabelInstance: p.name}},
 		"endpoints": endpoints,
 	})
 }

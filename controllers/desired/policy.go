@@ -26,7 +26,7 @@ func streamerPolicy(p *plan) *Object {
 		allowIn(nil, portPublic), // browsers, by whatever routers there are
 		allowIn(append([]*peer{p.pods(ComponentStreamer), namespaces(p.OperatorNamespace)}, p.scrapers()...), portInternal),
 	}
-	out := []*egressRule{dns()}
+	out := []*egressRule{dns(), allowOut([]*peer{p.pods(ComponentStreamer)}, portInternal)} // rings of other shards
 	if !p.external() {
 		out = append(out, allowOut([]*peer{p.pods(ComponentBackbone)}, portNATS))
 	}

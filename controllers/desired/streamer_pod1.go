@@ -15,7 +15,7 @@ const (
 	pathConfig      = "/etc/marketstream/config"
 	pathBackbone    = "/etc/marketstream/backbone"
 	pathBackboneTLS = "/etc/marketstream/backbone-tls"
-	pathSecrets     = "/etc/marketstream/secrets"
+	pathSecrets     = "/etc/marketstream/secrets" //nolint:gosec // where they are, not what
 	pathTLS         = "/etc/marketstream/tls"
 	pathRecordings  = "/recordings"
 
