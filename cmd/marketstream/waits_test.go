@@ -192,6 +192,8 @@ func TestEndsWhileWaiting(t *testing.T) {
 			code, text := ask(t, p.internal+"/readyz", "")
 			return code == 503 && (strings.HasPrefix(text, "the document is not run") || strings.HasPrefix(text, "starting: waiting for NATS"))
 		})
+		configure(t, dir, "nonsense") // a newer document ends an attempt to run the one before
+		p.refuses(podreport.ConfigInvalid)
 		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
