@@ -2,13 +2,13 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"time"
 
+	"github.com/marketstream/marketstream/api/podreport"
 	"github.com/marketstream/marketstream/streamer/httperr"
 	"github.com/marketstream/marketstream/streamer/peer"
 )
@@ -104,12 +104,6 @@ func (e *Engine) internalMux() http.Handler {
 			_, _ = w.Write([]byte("ok\n"))
 		}
 	})
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		_ = enc.Encode(e.report()) // a broken connection is the reader's
-	})
+	mux.Handle("GET /status", podreport.Handler(e.report))
 	return mux
 }
