@@ -82,6 +82,9 @@ func (b Build) into(ctx context.Context, log func(string), dir string) error {
 	out := filepath.Join(work, b.Name)
 	cmd := b.command(ctx, module, append([]string{"build", "-v", "-o", out}, append(b.Flags, b.Package)...)...)
 	if err := b.run(cmd, began, log); err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("%s: %w; what was compiled is kept", b.Name, ctx.Err())
+		}
 		return err
 	}
 	if err := os.Rename(out, filepath.Join(dir, b.Name)); err != nil {
