@@ -26,13 +26,15 @@ type Build struct {
 	Package string
 	Module  string   // directory of its go.mod: absolute, or below hack/kube/modules
 	Flags   []string // of go build
+	// Overlay has a file of the module's directory take the place of one of a dependency: "module path:file in it".
+	Overlay map[string]string
 }
 
 // buildInto builds those programs that dir lacks.
 func buildInto(ctx context.Context, log func(string), dir string, programs []string) error {
 	var builds []Build
 	for _, p := range programs {
-		builds = append(builds, Build{p, packages[p], "kubernetes", []string{"-ldflags", ldflags()}})
+		builds = append(builds, Build{Name: p, Package: packages[p], Module: "kubernetes", Flags: []string{"-ldflags", ldflags()}})
 	}
 	return Into(ctx, log, dir, builds...)
 }
@@ -80,7 +82,12 @@ func (b Build) into(ctx context.Context, log func(string), dir string) error {
 	}
 	log(fmt.Sprintf("%s: building %s; this is done once and kept in %s", b.Name, b.Package, dir))
 	out := filepath.Join(work, b.Name)
-	cmd := b.command(ctx, module, append([]string{"build", "-v", "-o", out}, append(b.Flags, b.Package)...)...)
+	args := append([]string{"build", "-v", "-o", out}, b.Flags...)
+	overlay, err := b.overlay(ctx, module, work)
+	if err != nil {
+		return err
+	}
+	cmd := command(ctx, module, append(append(args, overlay...), b.Package)...)
 	if err := b.run(cmd, began, log); err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("%s: %w; what was compiled is kept", b.Name, ctx.Err())
@@ -95,7 +102,7 @@ func (b Build) into(ctx context.Context, log func(string), dir string) error {
 }
 
 // command is one of go's in a module. The build is the same wherever it runs: no workspace, no cgo.
-func (b Build) command(ctx context.Context, module string, args ...string) *exec.Cmd {
+func command(ctx context.Context, module string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "go", args...) //nolint:gosec // the arguments are ours
 	cmd.Dir = module
 	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
