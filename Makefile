@@ -18,7 +18,7 @@ RERUNS ?=
 GOTEST = $(if $(RERUNS),$(GOTESTSUM) --format standard-quiet --rerun-fails=$(RERUNS) --rerun-fails-max-failures=5 \
 	--rerun-fails-abort-on-data-race --packages=./... --,$(GO) test ./...)
 
-.PHONY: help build run test unit lint bench chaos scenario generate check-generated check-tidy fuzz docker
+.PHONY: help build plugin run test unit lint bench chaos scenario generate check-generated check-tidy fuzz static docker
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -27,13 +27,16 @@ help: ## list the targets
 build: ## build bin/marketstream
 	@$(GO) build -ldflags '$(LDFLAGS)' -o bin/marketstream ./cmd/marketstream
 
+plugin: ## build bin/kubectl-marketstream; on your PATH it is `kubectl marketstream`
+	@$(GO) build -ldflags '$(LDFLAGS)' -o bin/kubectl-marketstream ./cmd/kubectl-marketstream
+
 run: ## run the demo; ARGS="--listen 127.0.0.1:8081" adds flags
 	@echo "building …"
 	@$(MAKE) --no-print-directory build
 	@exec bin/marketstream run -f config/samples/demo.yaml $(ARGS)
 
 test: ## everything that CI checks
-	@echo "== gofmt"; out=$$(gofmt -l api cmd streamer hack); test -z "$$out" || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
+	@echo "== gofmt"; out=$$(gofmt -l api cmd $(wildcard controllers) streamer hack); test -z "$$out" || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
 	@echo "== go vet"; $(GO) vet ./... && cd hack && $(GO) vet ./... && cd bench && $(GO) vet ./...
 	@$(MAKE) --no-print-directory unit
 	@echo "== tests of hack"; cd hack && $(GOTEST) -count=1
@@ -66,7 +69,7 @@ chaos: ## faults on a whole system, from a seed; SEED=7 FAULTS=100, ARGS="-kinds
 scenario: ## a planned course of things on a whole system, with figures; NAME=reshard CLIENTS=1000
 	@cd hack && $(GO) run ./chaos -scenario $(or $(NAME),reshard) $(if $(CLIENTS),-clients $(CLIENTS)) $(if $(SEED),-seed $(SEED)) $(ARGS)
 
-generate: ## deepcopy, apply configurations, CRD
+generate: ## deepcopy, apply configurations, CRD, Helm chart, dist/install.yaml
 	@hack/generate.sh
 
 check-generated: ## generated files are fresh
@@ -81,6 +84,8 @@ fuzz: ## every fuzz test for FUZZTIME (10s)
 	    echo "== $$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
 	  done; done
 
-docker: ## the image; IMAGE=name
-	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w $(LDFLAGS)' -o bin/linux/marketstream ./cmd/marketstream
-	@docker build -t $(or $(IMAGE),marketstream:$(VERSION)) .
+static: ## bin/linux/marketstream, which the Dockerfile copies; GOARCH=arm64 for another machine
+	@CGO_ENABLED=0 GOOS=linux $(GO) build -trimpath -ldflags '-s -w $(LDFLAGS)' -o bin/linux/marketstream ./cmd/marketstream
+
+docker: static ## the image; IMAGE=name, BASE=another base image than scratch, PLATFORM=linux/arm64 with GOARCH=arm64
+	@docker build $(if $(BASE),--build-arg BASE=$(BASE)) $(if $(PLATFORM),--platform $(PLATFORM)) -t $(or $(IMAGE),marketstream/marketstream:$(VERSION)) .
