@@ -130,7 +130,7 @@ func (s *scope) see(o client.Object) {
 		s.seen.Config = config(o)
 	case *appsv1.Deployment:
 		w := &s.seen.Streamers
-		workload(w, o)
+		workload(w, o, o.Spec.Template.Annotations)
 		w.Settled = o.Status.ObservedGeneration >= o.Generation
 		if o.Spec.Replicas != nil {
 			w.Replicas = *o.Spec.Replicas
@@ -142,7 +142,7 @@ func (s *scope) see(o client.Object) {
 		}
 	case *appsv1.StatefulSet:
 		w := &s.seen.Nodes
-		workload(w, o)
+		workload(w, o, o.Spec.Template.Annotations)
 		w.Settled = o.Status.ObservedGeneration >= o.Generation
 		if o.Spec.Replicas != nil {
 			w.Replicas = *o.Spec.Replicas
@@ -166,8 +166,13 @@ func (s *scope) see(o client.Object) {
 	}
 }
 
-func workload(w *observed.Workload, o client.Object) {
+// workload reads what a workload was built from: its annotations, or where someone took them away
+// those of its pods' template.
+func workload(w *observed.Workload, o client.Object, template map[string]string) {
 	notes := o.GetAnnotations()
+	if notes[desired.AnnotationTemplate] == "" || notes[desired.AnnotationImage] == "" || notes[desired.AnnotationShape] == "" {
+		notes = template
+	}
 	w.Exists = true
 	w.Template, _ = strconv.Atoi(notes[desired.AnnotationTemplate])
 	w.Image, w.Shape = notes[desired.AnnotationImage], notes[desired.AnnotationShape]

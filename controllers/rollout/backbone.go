@@ -88,7 +88,7 @@ func doing(p *observed.Pod) string {
 // next names the node that is to go for the newest template: none while another is not well, the
 // last first; in a move the first node, once the others run.
 func (d *BackboneDecision) next(live *observed.Workload) {
-	if !live.Settled {
+	if !live.Settled || d.Replicas < live.Replicas { // those that go take no template
 		return
 	}
 	var stale []*observed.Pod
