@@ -208,7 +208,7 @@ func TestNothingChanges(t *testing.T) {
 func TestShapesStay(t *testing.T) {
 	for name, want := range map[string][2]string{
 		"minimal":           {"44136fa355b3678a1146ad16f7e8649e", "434a8b22de3578d7b41ba805eea99334"},
-		"everything":        {"b259dc2c6d4cfd3c6dd1f7f5babe5efc", "332dec8b44a3ba6ef049895ad382c0f0"},
+		"everything":        {"da89345e0c6bd43eac872efe149dcd75", "332dec8b44a3ba6ef049895ad382c0f0"},
 		"external-backbone": {"bd6c06804f9bcef7eb0fa07c30d81bf3", "434a8b22de3578d7b41ba805eea99334"},
 		"replay-volume":     {"6ef8c4ac2604cadcb26d1bcfb48ce2b0", "434a8b22de3578d7b41ba805eea99334"},
 		"replay-configmap":  {"f96d56f77b89207fd6e91472fd40016d", "434a8b22de3578d7b41ba805eea99334"},

@@ -126,21 +126,12 @@ func tolerations(from []core.Toleration) (out []*corev1.TolerationApplyConfigura
 	return out
 }
 
-// mountedSecrets are the Secrets that the document names for the feed or access, by name, each once.
+// mountedSecrets are the Secrets that the document names for the feed or access, by name.
 func mountedSecrets(s *v1alpha1.MarketStream) []string {
 	var names []string
-	if f := s.Spec.Feed.Polygon; f != nil {
-		names = append(names, f.APIKeySecretRef.Name)
-	}
-	if f := s.Spec.Feed.Alpaca; f != nil {
-		names = append(names, f.KeySecretRef.Name)
-	}
-	if auth := or(s.Spec.Access).Auth; auth != nil && auth.PIN != nil {
-		names = append(names, auth.PIN.SecretRef.Name)
-		if auth.PIN.SessionKeyRef != nil {
-			names = append(names, auth.PIN.SessionKeyRef.Name)
-		}
+	for _, u := range s.SecretUses() {
+		names = append(names, u.Name)
 	}
 	slices.Sort(names)
-	return slices.Compact(names)
+	return names
 }

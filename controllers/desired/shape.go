@@ -24,7 +24,6 @@ type streamerShape struct {
 	Env               []v1alpha1.EnvVar          `json:"env,omitempty"`
 
 	Secrets       []string            `json:"secrets,omitempty"`   // mounted, by name
-	TLSSecret     string              `json:"tlsSecret,omitempty"` // of access
 	Volume        string              `json:"volume,omitempty"`    // claim with recordings
 	ConfigMap     string              `json:"configMap,omitempty"` // with recordings
 	BackboneURL   string              `json:"backboneURL,omitempty"`
@@ -48,7 +47,7 @@ func StreamerShape(s *v1alpha1.MarketStream) string {
 	shape := streamerShape{Resources: pod.Resources, NodeSelector: pod.NodeSelector, Tolerations: pod.Tolerations,
 		Affinity: pod.Affinity, TopologySpread: pod.TopologySpread, PriorityClassName: pod.PriorityClassName,
 		ImagePullSecrets: pod.ImagePullSecrets, Labels: pod.Labels, Annotations: pod.Annotations, Env: pod.Env,
-		Secrets: mountedSecrets(s), TLSSecret: or(s.Spec.Access).TLSSecretName, BackboneTLS: backbone.TLSSecretName}
+		Secrets: mountedSecrets(s), BackboneTLS: backbone.TLSSecretName}
 	if shape.TopologySpread == "Zone" {
 		shape.TopologySpread = ""
 	}

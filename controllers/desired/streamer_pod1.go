@@ -16,7 +16,6 @@ const (
 	pathBackbone    = "/etc/marketstream/backbone"
 	pathBackboneTLS = "/etc/marketstream/backbone-tls"
 	pathSecrets     = "/etc/marketstream/secrets" //nolint:gosec // where they are, not what
-	pathTLS         = "/etc/marketstream/tls"
 	pathRecordings  = "/recordings"
 
 	// drain is how long open streams are given to end. It is far above the time after which nobody
@@ -66,10 +65,8 @@ func streamerTemplate1(p *plan) *corev1.PodTemplateSpecApplyConfiguration {
 
 func streamerArgs(p *plan) []string {
 	args := []string{"streamer", "--config", pathConfig, "--backbone", streamerURLs(p)}
-	if x := backboneOf(p.Stream).External; x == nil {
-		args = append(args, "--backbone-credentials", pathBackbone+"/"+KeyToken)
-	} else if x.CredentialsSecretRef != nil {
-		args = append(args, "--backbone-credentials", pathBackbone+"/"+x.CredentialsSecretRef.Key)
+	if name, key := backboneSecret(p.Stream); name != "" {
+		args = append(args, "--backbone-credentials", pathBackbone+"/"+key, "--backbone-secret", name)
 	}
 	if backboneOf(p.Stream).TLSSecretName != "" {
 		args = append(args, "--backbone-ca", pathBackboneTLS+"/ca.crt")
@@ -77,6 +74,17 @@ func streamerArgs(p *plan) []string {
 	return append(args, "--secrets", pathSecrets, "--recordings", pathRecordings,
 		"--address", fmt.Sprintf("$(POD_IP):%d", portInternal), "--pod", "$(POD_NAME)",
 		"--template-revision", "1", "--drain", drain)
+}
+
+// backboneSecret is what streamers show the backbone: a Secret and the key in it; "": nothing.
+func backboneSecret(s *v1alpha1.MarketStream) (name, key string) {
+	switch x := backboneOf(s).External; {
+	case x == nil:
+		return BackboneSecretName(s), KeyToken
+	case x.CredentialsSecretRef != nil:
+		return x.CredentialsSecretRef.Name, x.CredentialsSecretRef.Key
+	}
+	return "", ""
 }
 
 // streamerURLs are those of all three nodes, also where there is one: a move rolls no streamer.
@@ -117,20 +125,14 @@ func streamerEnv(pod *v1alpha1.Pod, limit int64) []*corev1.EnvVarApplyConfigurat
 func streamerMounts(p *plan) *mounts {
 	m := &mounts{}
 	m.add("config", pathConfig, corev1.Volume().WithConfigMap(corev1.ConfigMapVolumeSource().WithName(ConfigName(p.name))))
-	b := backboneOf(p.Stream)
-	if b.External == nil {
-		m.secret("backbone", pathBackbone, BackboneSecretName(p.Stream))
-	} else if b.External.CredentialsSecretRef != nil {
-		m.secret("backbone", pathBackbone, b.External.CredentialsSecretRef.Name)
+	if name, _ := backboneSecret(p.Stream); name != "" {
+		m.secret("backbone", pathBackbone, name)
 	}
-	if b.TLSSecretName != "" {
-		m.secret("backbone-tls", pathBackboneTLS, b.TLSSecretName, "ca.crt") // not the nodes' key
+	if name := backboneOf(p.Stream).TLSSecretName; name != "" {
+		m.secret("backbone-tls", pathBackboneTLS, name, "ca.crt") // not the nodes' key
 	}
 	for i, name := range mountedSecrets(p.Stream) { // a name may be too long for a volume's
 		m.secret(fmt.Sprintf("secret-%d", i), pathSecrets+"/"+name, name)
-	}
-	if a := or(p.Stream.Spec.Access); a.TLSSecretName != "" {
-		m.secret("tls", pathTLS, a.TLSSecretName)
 	}
 	if r := p.Stream.Spec.Feed.Replay; r != nil && r.Volume != nil {
 		m.add("recordings", pathRecordings, corev1.Volume().WithPersistentVolumeClaim(
