@@ -143,7 +143,7 @@ func TestWaitsForDocument(t *testing.T) {
 	if code, text := ask(t, p.internal+"/readyz", ""); code != 503 || !strings.HasPrefix(text, "the document is not run: ") || strings.Count(text, "\n") != 1 {
 		t.Errorf("/readyz: %d %q", code, text)
 	}
-	for path, want := range map[string]string{"/api/symbols": `{"error":{"code":503,"message":"there is nothing to serve yet: the document is not run: `,
+	for path, want := range map[string]string{"/api/symbols": `{"error":{"code":503,"message":"this pod has nothing to serve yet; come back"}}`,
 		"/stream/market?symbols=SPY&errors=http": `{"error":{"code":503,`} {
 		if code, text := ask(t, p.url+path, "text/event-stream"); code != 503 || !strings.HasPrefix(text, want) {
 			t.Errorf("%s: %d %s", path, code, text)
