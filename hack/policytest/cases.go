@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
 
@@ -54,17 +55,17 @@ func Object(spec string, annotations map[string]any) map[string]any {
 	return whole(o)
 }
 
-// whole has numbers as the API server's decoder does.
+// whole has numbers as the API server's decoder does: int64 where they are whole.
 func whole(o map[string]any) map[string]any {
 	text, err := json.Marshal(o)
 	if err != nil {
 		panic(err)
 	}
-	var out map[string]any
-	if err := yaml.Unmarshal(text, &out); err != nil {
+	u := &unstructured.Unstructured{}
+	if err := u.UnmarshalJSON(text); err != nil {
 		panic(err)
 	}
-	return out
+	return u.Object
 }
 
 // reference is a place in the object that names a Secret.

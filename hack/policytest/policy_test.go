@@ -7,6 +7,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"sort"
 	"strings"
 	"testing"
 
@@ -118,8 +119,8 @@ func (m *may) Authorize(_ context.Context, a authorizer.Attributes) (authorizer.
 	return authorizer.DecisionNoOpinion, "", nil
 }
 
-// decide asks a policy, with a budget for CEL; it returns what it refuses with.
-func decide(t *testing.T, v validating.Validator, c Case, m *may, budget int64) (refusals []string) {
+// ask asks a policy, with a budget for CEL.
+func ask(t *testing.T, v validating.Validator, c Case, m *may, budget int64) []validating.PolicyDecision {
 	t.Helper()
 	object := &unstructured.Unstructured{Object: c.New}
 	var old runtime.Object
@@ -128,10 +129,18 @@ func decide(t *testing.T, v validating.Validator, c Case, m *may, budget int64) 
 		old, operation = &unstructured.Unstructured{Object: c.Old}, admission.Update
 	}
 	gvk := object.GroupVersionKind()
-	attributes := admission.NewAttributesRecord(object, old, gvk, Namespace, "demo", resource, "", operation, nil, false, &user.DefaultInfo{Name: "dev"})
-	versioned := &admission.VersionedAttributes{Attributes: attributes, VersionedOldObject: old, VersionedObject: object, VersionedKind: gvk}
+	versioned := &admission.VersionedAttributes{
+		Attributes:         admission.NewAttributesRecord(object, old, gvk, Namespace, "demo", resource, "", operation, nil, false, &user.DefaultInfo{Name: "dev"}),
+		VersionedOldObject: admission.NewLazyObject(old), VersionedObject: admission.NewLazyObject(object), VersionedKind: gvk,
+	}
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: Namespace}}
-	for _, d := range v.Validate(t.Context(), resource, versioned, nil, ns, budget, m).Decisions {
+	return v.Validate(t.Context(), resource, versioned, nil, ns, budget, m).Decisions
+}
+
+// decide returns what a policy refuses with; an expression that fails is an error of the test.
+func decide(t *testing.T, v validating.Validator, c Case, m *may) (refusals []string) {
+	t.Helper()
+	for _, d := range ask(t, v, c, m, celconfig.RuntimeCELCostBudget) {
 		if d.Evaluation == validating.EvalError {
 			t.Errorf("not decided: %s", d.Message)
 		}
@@ -151,7 +160,7 @@ func TestCases(t *testing.T) {
 	for _, c := range Cases() {
 		t.Run(c.Name, func(t *testing.T) {
 			for name, v := range validators {
-				got := decide(t, v, c, &may{get: c.MayGet}, celconfig.RuntimeCELCostBudget)
+				got := decide(t, v, c, &may{get: c.MayGet})
 				if name != c.Policy {
 					// A case is about one policy; the other admits it, or says no to a Secret that nobody need get here.
 					if c.Policy == Secrets && len(got) > 0 {
@@ -255,7 +264,7 @@ pod: {image: b, imagePullSecrets: [{name: h%[1]s}, {name: i%[1]s}]}
 	most["spec"].(map[string]any)["pod"].(map[string]any)["env"] = env
 	v := compile(t, p)
 	m := &may{}
-	refused := decide(t, v, Case{New: most}, m, celconfig.RuntimeCELCostBudget)
+	refused := decide(t, v, Case{New: most}, m)
 	if m.asked != 9 || len(refused) != 9 {
 		t.Errorf("asked %d times and refused %d, want 9 of both", m.asked, len(refused))
 	}
@@ -294,7 +303,7 @@ func TestLargeShape(t *testing.T) {
 	spec["ingress"] = map[string]any{"host": "a", "annotations": full(100)}
 	c := Case{New: o}
 	v := compile(t, policies(t)[Shape])
-	if got := decide(t, v, c, &may{}, celconfig.RuntimeCELCostBudget); len(got) > 0 {
+	if got := decide(t, v, c, &may{}); len(got) > 0 {
 		t.Errorf("refused: %q", got)
 	}
 	cost := costOf(t, v, c)
@@ -307,34 +316,9 @@ func TestLargeShape(t *testing.T) {
 // costOf is the least budget with which a policy decides.
 func costOf(t *testing.T, v validating.Validator, c Case) int64 {
 	t.Helper()
-	lo, hi := int64(0), int64(celconfig.RuntimeCELCostBudget)
-	for lo < hi {
-		mid := (lo + hi) / 2
-		if decides(t, v, c, mid) {
-			hi = mid
-		} else {
-			lo = mid + 1
-		}
-	}
-	return lo
-}
-
-func decides(t *testing.T, v validating.Validator, c Case, budget int64) bool {
-	t.Helper()
-	object := &unstructured.Unstructured{Object: c.New}
-	var old runtime.Object
-	if c.Old != nil {
-		old = &unstructured.Unstructured{Object: c.Old}
-	}
-	gvk := object.GroupVersionKind()
-	attributes := admission.NewAttributesRecord(object, old, gvk, Namespace, "demo", resource, "", admission.Update, nil, false, &user.DefaultInfo{Name: "dev"})
-	versioned := &admission.VersionedAttributes{Attributes: attributes, VersionedOldObject: old, VersionedObject: object, VersionedKind: gvk}
-	for _, d := range v.Validate(t.Context(), resource, versioned, nil, nil, budget, &may{}).Decisions {
-		if d.Evaluation == validating.EvalError {
-			return false
-		}
-	}
-	return true
+	return int64(sort.Search(celconfig.RuntimeCELCostBudget, func(budget int) bool {
+		return !slices.ContainsFunc(ask(t, v, c, &may{}, int64(budget)), func(d validating.PolicyDecision) bool { return d.Evaluation == validating.EvalError })
+	}))
 }
 
 // TestGoingAway: what is being deleted is let go, though a policy made since would refuse it; but no
@@ -343,13 +327,13 @@ func TestGoingAway(t *testing.T) {
 	all := policies(t)
 	bad := Object("pod: {labels: {marketstream.dev/a: b}}", nil)
 	bad["metadata"].(map[string]any)["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-	if got := decide(t, compile(t, all[Shape]), Case{Old: bad, New: bad}, &may{}, celconfig.RuntimeCELCostBudget); len(got) > 0 {
+	if got := decide(t, compile(t, all[Shape]), Case{Old: bad, New: bad}, &may{}); len(got) > 0 {
 		t.Errorf("refused: %q", got)
 	}
 	old := Object(fmt.Sprintf(polygon, ""), nil)
 	handed := Object(fmt.Sprintf(polygon, endpoint), nil)
 	handed["metadata"].(map[string]any)["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-	if got := decide(t, compile(t, all[Secrets]), Case{Old: old, New: handed}, &may{}, celconfig.RuntimeCELCostBudget); len(got) != 1 {
+	if got := decide(t, compile(t, all[Secrets]), Case{Old: old, New: handed}, &may{}); len(got) != 1 {
 		t.Errorf("a key is handed over while its stream is deleted: %q", got)
 	}
 }
