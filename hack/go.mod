@@ -13,11 +13,8 @@ require (
 	github.com/marketstream/marketstream v0.0.0
 	golang.org/x/mod v0.41.0
 	golang.org/x/sys v0.50.0
-<<<<<<< HEAD
+	google.golang.org/grpc v1.83.1
 	helm.sh/helm/v4 v4.3.1
-=======
-	google.golang.org/grpc v1.82.1
->>>>>>> 996ab77a9605a2afd96faca296dc37067778274d
 	k8s.io/api v0.37.2
 	k8s.io/apiextensions-apiserver v0.37.2
 	k8s.io/apimachinery v0.37.2
@@ -124,14 +121,8 @@ require (
 	golang.org/x/text v0.43.0 // indirect
 	golang.org/x/time v0.16.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect
-<<<<<<< HEAD
 	google.golang.org/genproto/googleapis/api v0.0.0-20260803160001-6ac0973c030d // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260803160001-6ac0973c030d // indirect
-	google.golang.org/grpc v1.83.1 // indirect
-=======
-	google.golang.org/genproto/googleapis/api v0.0.0-20260526163538-3dc84a4a5aaa // indirect
-	google.golang.org/genproto/googleapis/rpc v0.0.0-20260526163538-3dc84a4a5aaa // indirect
->>>>>>> 996ab77a9605a2afd96faca296dc37067778274d
 	google.golang.org/protobuf v1.36.12 // indirect
 	gopkg.in/evanphx/json-patch.v4 v4.13.0 // indirect
 	gopkg.in/inf.v0 v0.9.1 // indirect
