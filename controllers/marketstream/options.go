@@ -35,6 +35,8 @@ type Options struct {
 	Template int
 	// Level of the schema that a stream's document needs; nil: MarketStream.Level.
 	Level func(*v1alpha1.MarketStream) int
+	// Least is the shortest time between two looks at one stream; 0: 250 ms.
+	Least time.Duration
 	// PollEvery is how often pods are asked how they are; 0: 10 s.
 	PollEvery time.Duration
 	// PodURL is the address at which a pod answers; nil: http://<IP>:<port>/status.

@@ -31,6 +31,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	"k8s.io/utils/ptr"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/marketstream/marketstream/api/v1alpha1"
@@ -40,9 +42,6 @@ import (
 
 // leaderID is the name of the Lease.
 const leaderID = "marketstream-operator"
-
-// least is the shortest time between two looks at one stream.
-const least = 250 * time.Millisecond
 
 // Scheme has the types that the operator uses.
 func Scheme() (*runtime.Scheme, error) {
@@ -87,6 +86,9 @@ func (o *Options) defaults() {
 	if o.Level == nil {
 		o.Level = (*v1alpha1.MarketStream).Level
 	}
+	if o.Least == 0 {
+		o.Least = 250 * time.Millisecond
+	}
 	if o.LookEvery == 0 {
 		o.LookEvery = time.Minute
 	}
@@ -130,7 +132,7 @@ func register(m manager.Manager, o *Options) error {
 	}
 	looks := make(chan event.GenericEvent, 1024)
 	r := &Reconciler{opts: *o, client: m.GetClient(), uncached: m.GetAPIReader(), events: m.GetEventRecorder("marketstream"),
-		pace: pace{every: least, last: make(map[types.NamespacedName]time.Time)}}
+		pace: pace{every: o.Least, last: make(map[types.NamespacedName]time.Time)}}
 	r.poller = reports.New(reports.Options{Every: o.PollEvery, Changed: func(stream string) { looks <- look(stream) }})
 	disco, err := discovery.NewDiscoveryClientForConfigAndClient(o.Config, m.GetHTTPClient())
 	if err != nil {
@@ -151,7 +153,7 @@ func register(m manager.Manager, o *Options) error {
 		Owns(&policyv1.PodDisruptionBudget{}).Owns(&appsv1.StatefulSet{}).Owns(&appsv1.Deployment{}).Owns(&networkingv1.Ingress{}).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(streamOf)).
 		WatchesRawSource(source.Channel(looks, &handler.EnqueueRequestForObject{})).
-		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers, SkipNameValidation: ptr.To(true)}).
 		Build(r)
 	if err != nil {
 		return err
