@@ -23,12 +23,16 @@ type streamerShape struct {
 	Annotations       map[string]string          `json:"annotations,omitempty"`
 	Env               []v1alpha1.EnvVar          `json:"env,omitempty"`
 
-	Secrets       []string            `json:"secrets,omitempty"`   // mounted, by name
-	Volume        string              `json:"volume,omitempty"`    // claim with recordings
-	ConfigMap     string              `json:"configMap,omitempty"` // with recordings
-	BackboneURL   string              `json:"backboneURL,omitempty"`
-	BackboneCreds *v1alpha1.SecretKey `json:"backboneCredentials,omitempty"`
-	BackboneTLS   string              `json:"backboneTLS,omitempty"`
+	Secrets        []string              `json:"secrets,omitempty"`   // mounted, by name
+	Volume         string                `json:"volume,omitempty"`    // claim with recordings
+	ConfigMap      string                `json:"configMap,omitempty"` // with recordings
+	Feed           *v1alpha1.Feed        `json:"feed,omitempty"`      // a running stream keeps its feed
+	Calendar       v1alpha1.CalendarName `json:"calendar,omitempty"`  // by which a replay reads conditions
+	Retention      v1alpha1.Duration     `json:"retention,omitempty"` // of the log, set at a start
+	BackboneURL    string                `json:"backboneURL,omitempty"`
+	BackbonePrefix string                `json:"backbonePrefix,omitempty"`
+	BackboneCreds  *v1alpha1.SecretKey   `json:"backboneCredentials,omitempty"`
+	BackboneTLS    string                `json:"backboneTLS,omitempty"`
 }
 
 // backboneShape is all that the templates of nodes follow from, but image, revision and the number of nodes.
@@ -59,8 +63,16 @@ func StreamerShape(s *v1alpha1.MarketStream) string {
 	} else if r != nil && r.ConfigMap != nil {
 		shape.ConfigMap = r.ConfigMap.Name
 	}
+	// What a running process refuses to take up (NeedsRestart, streamer/engine/reload.go).
+	shape.Feed = &s.Spec.Feed
+	if s.Spec.Feed.Replay != nil {
+		shape.Calendar = or(or(s.Spec.Bars).Session).Calendar
+	}
+	if backbone.Retention != nil {
+		shape.Retention = *backbone.Retention
+	}
 	if x := backbone.External; x != nil {
-		shape.BackboneURL, shape.BackboneCreds = x.URL, x.CredentialsSecretRef
+		shape.BackboneURL, shape.BackboneCreds, shape.BackbonePrefix = x.URL, x.CredentialsSecretRef, x.Prefix
 	}
 	return mustHash(shape)
 }
