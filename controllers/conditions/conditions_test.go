@@ -90,7 +90,9 @@ func TestConditions(t *testing.T) {
 		{"an external backbone", func(in *Input) {
 			in.Backbone, in.Stream.Spec.Backbone = nil, &v1alpha1.Backbone{External: &v1alpha1.ExternalBackbone{URL: "nats://theirs:4222"}}
 		}},
-		{"hibernated", func(in *Input) { in.Stream.Spec.Shards, in.Seen.Streamers.Replicas, in.Seen.Streamers.Pods = &zero, 0, nil }},
+		{"hibernated", func(in *Input) {
+			in.Stream.Spec.Shards, in.Seen.Streamers.Replicas, in.Seen.Streamers.Pods = &zero, 0, nil
+		}},
 		{"scaling in", func(in *Input) {
 			one := int32(1)
 			in.Stream.Spec.Shards, in.Streamers.Why = &one, []string{"scales in from 2 to 1, one at a time"}
@@ -105,7 +107,9 @@ func TestConditions(t *testing.T) {
 		{"a quota", func(in *Input) {
 			in.Seen.Streamers.Failure, in.Seen.Streamers.Pods = `pods "us" is forbidden: exceeded quota: q`, in.Seen.Streamers.Pods[:1]
 		}},
-		{"the namespace goes", func(in *Input) { in.FailureReason, in.Failure = "NamespaceTerminating", "the namespace is being deleted" }},
+		{"the namespace goes", func(in *Input) {
+			in.FailureReason, in.Failure = "NamespaceTerminating", "the namespace is being deleted"
+		}},
 		{"a route without its kind", func(in *Input) { in.Stream.Spec.Gateway, in.Kinds.HTTPRoute = &v1alpha1.Gateway{}, false }},
 		{"a route that nobody accepts", func(in *Input) {
 			in.Stream.Spec.Gateway, in.Seen.Exposure.Route, in.Seen.Exposure.RouteSays = &v1alpha1.Gateway{}, true, "NoMatchingParent: no such listener"

@@ -64,7 +64,7 @@ func volumeClaim(p *plan) *corev1.PersistentVolumeClaimApplyConfiguration {
 	if class := or(backboneOf(p.Stream).Storage).ClassName; class != "" {
 		spec.WithStorageClassName(class)
 	}
-	c := (&corev1.PersistentVolumeClaimApplyConfiguration{}).WithAPIVersion("v1").WithKind("PersistentVolumeClaim").WithSpec(spec)
+	c := (&corev1.PersistentVolumeClaimApplyConfiguration{}).WithSpec(spec) // without its kind, which nobody keeps
 	c.ObjectMetaApplyConfiguration = metav1.ObjectMeta().WithName(volumeName).WithLabels(Labels(p.name, ComponentBackbone))
 	return c
 }

@@ -17,7 +17,7 @@ import (
 var touched = map[string]string{
 	"symbols":                           "document",
 	"timeframes":                        "document",
-	"shards":                            "-", // Workload.Replicas says how many
+	"shards":                            "-",                 // Workload.Replicas says how many
 	"feed":                              "document streamer", // a running stream keeps its feed
 	"feed.alpaca.keySecretRef":          "document streamer", // mounted
 	"feed.alpaca.endpoint":              "document policy streamer",
@@ -37,7 +37,7 @@ var touched = map[string]string{
 	"backbone.replicas":                 "-", // BackboneNodes says how many
 	"backbone.storage.size":             "backbone claim",
 	"backbone.storage.className":        "claim",
-	"backbone.storage.whenDeleted":      "", // whichever way it is absent
+	"backbone.storage.whenDeleted":      "",                  // whichever way it is absent
 	"backbone.retention":                "document streamer", // set at a start
 	"backbone.resources":                "backbone",
 	"backbone.nodeSelector":             "backbone",

@@ -2,7 +2,6 @@ package marketstream
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -252,11 +251,12 @@ func good(kind string) metav1.ConditionStatus {
 // tell makes an event of each condition that flipped.
 func (r *Reconciler) tell(s *scope, before, next *v1alpha1.MarketStreamStatus) {
 	was := statuses(before)
-	now := maps.Clone(was)
 	for _, c := range next.Conditions {
-		now[c.Type] = c.Status
 		old, known := was[c.Type]
-		if !told[c.Type] || old == c.Status || !known && c.Status != good(c.Type) || !known && c.Type == v1alpha1.ConditionPaused {
+		if !told[c.Type] || old == c.Status {
+			continue
+		}
+		if good := good(c.Type); !known && (c.Status != good || good == metav1.ConditionFalse) { // of a new stream only what it has come to
 			continue
 		}
 		kind := "Normal"

@@ -155,7 +155,9 @@ func TestBadImage(t *testing.T) {
 	m := says(t, apply(t, ns, "us", plain), v1alpha1.ConditionReady, "True", "Serving")
 	nodes.FailImage("bad:1", "not found")
 	before := pods(t, ns, "streamer")
-	with := func(image string) string { return strings.Replace(plain, "ingress:", "pod: {image: '"+image+"'}, ingress:", 1) }
+	with := func(image string) string {
+		return strings.Replace(plain, "ingress:", "pod: {image: '"+image+"'}, ingress:", 1)
+	}
 	m = says(t, apply(t, ns, "us", with("bad:1")), v1alpha1.ConditionStalled, "True", "ImagePullBackOff")
 	for name, p := range before {
 		if now := pods(t, ns, "streamer")[name]; now == nil || now.UID != p.UID {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -67,8 +66,8 @@ func setUp(p *kubetest.Plane) (err error) {
 	if err := admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: system}}); err != nil {
 		return err
 	}
-	for _, dir := range []string{"config/rbac", "config/policy"} {
-		objects, err := manifests.Build(filepath.Join(manifests.Root(), dir))
+	for _, dir := range []string{"rbac", "policy"} {
+		objects, err := manifests.Build(dir)
 		if err != nil {
 			return fmt.Errorf("%s: %w", dir, err)
 		}
