@@ -40,6 +40,7 @@ test: ## everything that CI checks
 	@echo "== go vet"; $(GO) vet ./... && cd hack && $(GO) vet ./... && cd bench && $(GO) vet ./...
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory kube
+	@$(MAKE) --no-print-directory kube
 	@echo "== tests of hack"; cd hack && $(GOTEST) -count=1
 	@$(MAKE) --no-print-directory check-generated check-tidy lint
 

@@ -44,7 +44,7 @@ func statefulSet(p *plan) *Object {
 		WithVolumeClaimTemplates(volumeClaim(p)).
 		WithTemplate(backboneTemplates[p.Backbone.Revision](p).WithAnnotations(notes)))
 	s.ObjectMetaApplyConfiguration = p.meta(name, ComponentBackbone)
-	s.WithAnnotations(notes)
+	s.WithAnnotations(notes).WithAnnotations(p.Backbone.named())
 	return object("apps", "v1", "StatefulSet", s.ObjectMetaApplyConfiguration, s)
 }
 

@@ -16,6 +16,8 @@ type Workload struct {
 	Revision int
 	// Image that the pods are to run.
 	Image string
+	// Named: it is one that the spec names, not the operator's own.
+	Named bool
 	// Replicas is how many pods there are to be now.
 	Replicas int32
 }

@@ -20,6 +20,8 @@ const (
 	AnnotationTemplate = "marketstream.dev/template"
 	// AnnotationImage is the image that it was built for.
 	AnnotationImage = "marketstream.dev/image"
+	// AnnotationNamed on a workload, "true": the spec named the image. Once it does not, the operator's own is meant.
+	AnnotationNamed = "marketstream.dev/image-named"
 	// AnnotationShape is the hash of the pod-shaped fields that it was built from.
 	AnnotationShape = "marketstream.dev/shape"
 	// AnnotationNodes is how many nodes the pods of a backbone are told to be: 1 or 3.

@@ -35,7 +35,7 @@ func deployment(p *plan) *Object {
 		WithRevisionHistoryLimit(3).
 		WithTemplate(streamerTemplates[p.Streamer.Revision](p).WithAnnotations(notes)))
 	d.ObjectMetaApplyConfiguration = p.meta(name, ComponentStreamer)
-	d.WithAnnotations(notes)
+	d.WithAnnotations(notes).WithAnnotations(p.Streamer.named())
 	return object("apps", "v1", "Deployment", d.ObjectMetaApplyConfiguration, d)
 }
 
@@ -43,4 +43,12 @@ func deployment(p *plan) *Object {
 // one of another template is known by them.
 func (w *Workload) annotations(shape string) map[string]string {
 	return map[string]string{AnnotationTemplate: strconv.Itoa(w.Revision), AnnotationImage: w.Image, AnnotationShape: shape}
+}
+
+// named is what only the workload says: pods need not roll because an image is called by its name.
+func (w *Workload) named() map[string]string {
+	if w.Named {
+		return map[string]string{AnnotationNamed: "true"}
+	}
+	return nil
 }

@@ -56,6 +56,10 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 func (s *scope) holds(o *desired.Object) bool {
 	switch o.Kind.Kind {
 	case "ConfigMap":
+		if s.unasked && s.document.Reloads { // which document pods know is known once they were asked
+			s.again.after(time.Second)
+			return true
+		}
 		return s.document.Held
 	case "StatefulSet": // its template of volumes cannot change: it is made again
 		return len(s.growth.Claims) > 0 || s.growth.Remake

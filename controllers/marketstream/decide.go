@@ -28,7 +28,7 @@ func (r *Reconciler) decide(_ context.Context, s *scope) error {
 	s.doomed = rollout.Stuck(&seen.Streamers)
 	in := &desired.Input{Stream: m, Generation: desired.Generation{CreatedMs: s.document.CreatedMs, Generation: s.document.Generation},
 		FingerprintSalt: r.salt, OperatorNamespace: r.opts.OwnNamespace,
-		Streamer: desired.Workload{Revision: s.streamers.Template, Image: s.streamers.Image, Replicas: s.streamers.Replicas},
+		Streamer: desired.Workload{Revision: s.streamers.Template, Image: s.streamers.Image, Replicas: s.streamers.Replicas, Named: want.Image != ""},
 		Kinds:    desired.Kinds{ServiceMonitor: s.kinds.ServiceMonitor, PrometheusRule: s.kinds.PrometheusRule, HTTPRoute: s.kinds.HTTPRoute}}
 	if !s.external() {
 		s.decideBackbone(&want)

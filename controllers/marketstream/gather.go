@@ -173,7 +173,7 @@ func workload(w *observed.Workload, o client.Object, template map[string]string)
 	if notes[desired.AnnotationTemplate] == "" || notes[desired.AnnotationImage] == "" || notes[desired.AnnotationShape] == "" {
 		notes = template
 	}
-	w.Exists = true
+	w.Exists, w.Named = true, o.GetAnnotations()[desired.AnnotationNamed] == "true"
 	w.Template, _ = strconv.Atoi(notes[desired.AnnotationTemplate])
 	w.Image, w.Shape = notes[desired.AnnotationImage], notes[desired.AnnotationShape]
 	w.Current = revision(notes)

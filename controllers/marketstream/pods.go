@@ -50,6 +50,7 @@ func (r *Reconciler) pods(ctx context.Context, s *scope) error {
 		s.missing = s.missing || lacks(&seen, secret)
 		w.Pods = append(w.Pods, seen)
 		if p.Status.PodIP != "" && seen.Running {
+			s.unasked = s.unasked || seen.Report == nil && seen.Node == nil && seen.Silent == ""
 			targets = append(targets, reports.Target{UID: seen.UID, URL: r.url(p.Status.PodIP, port), Node: node})
 		}
 	}

@@ -25,6 +25,7 @@ type scope struct {
 	doomed  []string // pods that stand in the way of a better template
 	sharing []string // other streams with the same vendor's key
 	missing bool     // a pod lacks the backbone's Secret
+	unasked bool     // a pod that runs was not asked yet how it is
 
 	// decide
 	document  rollout.DocumentDecision

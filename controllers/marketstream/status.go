@@ -82,6 +82,10 @@ func (f *figures) settled(key types.NamespacedName) {
 
 // report writes the status if it says something new. It is the one place that does.
 func (r *Reconciler) report(ctx context.Context, s *scope) error {
+	if s.unasked && s.stream.Status.ObservedGeneration == s.stream.Generation {
+		s.again.after(time.Second) // its answer comes before: until then nothing is known that would be new
+		return nil
+	}
 	now := time.Now()
 	before, next := &s.stream.Status, s.status(now)
 	written := r.figures.writtenAt(s.key, now)

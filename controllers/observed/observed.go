@@ -18,6 +18,8 @@ type Workload struct {
 	Template int
 	Image    string
 	Shape    string
+	// Named: the spec named the image.
+	Named bool
 	// Replicas that it is told to have.
 	Replicas int32
 	// Settled: its controller has seen its newest spec.

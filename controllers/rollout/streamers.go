@@ -65,6 +65,8 @@ func template(live *observed.Workload, want *Want) Decision {
 		newest(true, "rolls: a field that shapes pods changed")
 	case want.Image != "" && want.Image != live.Image:
 		newest(true, "rolls: the image is to be %s, not %s", want.Image, live.Image)
+	case want.Image == "" && live.Named:
+		newest(want.Own != live.Image, "the spec names no image any more: it is to be %s", want.Own)
 	case want.Follow && (live.Template != want.Newest || live.Image != want.image()):
 		newest(true, "rolls: it follows the operator's template %d and image %s", want.Newest, want.image())
 	case live.Template != want.Newest || live.Image != want.image():

@@ -122,7 +122,7 @@ func TestScale(t *testing.T) {
 	op.calls.writes(ns)
 	scale := func(n int32) {
 		t.Helper()
-		if err := admin.SubResource("scale").Patch(t.Context(), m, client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, n))); err != nil {
+		if err := admin.SubResource("scale").Patch(t.Context(), m.DeepCopy(), client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, n))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -227,7 +227,7 @@ func TestPause(t *testing.T) {
 	m := says(t, apply(t, ns, "us", plain), v1alpha1.ConditionReady, "True", "Serving")
 	annotate := func(v string) {
 		t.Helper()
-		if err := admin.Patch(t.Context(), m, client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{"marketstream.dev/paused":%s}}}`, v))); err != nil {
+		if err := admin.Patch(t.Context(), m.DeepCopy(), client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"annotations":{"marketstream.dev/paused":%s}}}`, v))); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -263,12 +263,3 @@ func TestDeleted(t *testing.T) {
 		t.Error("the volume:", err)
 	}
 }
-
-// TestRoles: nothing that the operator asked for in all tests was forbidden.
-func TestZRoles(t *testing.T) {
-	forbidden.mu.Lock()
-	defer forbidden.mu.Unlock()
-	if len(forbidden.all) > 0 {
-		t.Errorf("the roles do not allow:\n%s", strings.Join(forbidden.all, "\n"))
-	}
-}

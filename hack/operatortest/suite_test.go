@@ -1,6 +1,7 @@
 package operatortest
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -164,8 +165,13 @@ func (c *calls) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	c.mu.Unlock()
 	answer, err := c.next.RoundTrip(r)
-	if err == nil && answer.StatusCode == http.StatusForbidden && !strings.Contains(r.URL.Path, "/namespaces/") {
-		forbidden.note(r.Method + " " + r.URL.Path)
+	if err == nil && answer.StatusCode == http.StatusForbidden {
+		body, _ := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		answer.Body = io.NopCloser(bytes.NewReader(body))
+		if bytes.Contains(body, []byte(" cannot ")) && bytes.Contains(body, []byte(" resource ")) { // roles, not a quota
+			forbidden.note(r.Method + " " + r.URL.Path + ": " + string(body))
+		}
 	}
 	return answer, err
 }
@@ -249,6 +255,11 @@ func start(t *testing.T, namespace string, change func(*marketstream.Options)) *
 	})
 	t.Cleanup(func() {
 		op.stop()
+		forbidden.mu.Lock()
+		defer forbidden.mu.Unlock()
+		if len(forbidden.all) > 0 {
+			t.Errorf("the roles do not allow:\n%s", strings.Join(forbidden.all, "\n"))
+		}
 		if t.Failed() {
 			op.log.mu.Lock()
 			defer op.log.mu.Unlock()
