@@ -103,7 +103,7 @@ func Connect(ctx context.Context, o RemoteOptions) (*Backbone, error) {
 	}
 	said := ""
 	for pause := pauseFirst; ; pause = min(2*pause, pauseLast) {
-		b, err := r.attempt(ctx)
+		b, err := r.try(ctx)
 		switch {
 		case err == nil:
 			return b, nil
@@ -198,6 +198,31 @@ func (r *remote) dial(stream jetstream.StreamConfig) (*conn, error) {
 		l.options, l.made = append(l.options, c.options()...), func(nc *nats.Conn) { c.nc.Store(nc) }
 	}
 	return dial(l, stream, r.Log.WithValues("stream", stream.Name))
+}
+
+// try is attempt, but for one thing: once ctx ends it does not wait for a server that does not answer. What then comes of the
+// attempt, after a few seconds at most, is closed.
+func (r *remote) try(ctx context.Context) (*Backbone, error) {
+	type result struct {
+		b   *Backbone
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		b, err := r.attempt(ctx)
+		done <- result{b, err}
+	}()
+	select {
+	case got := <-done:
+		return got.b, got.err
+	case <-ctx.Done():
+	}
+	go func() {
+		if got := <-done; got.err == nil {
+			_ = got.b.Close()
+		}
+	}()
+	return nil, ctx.Err()
 }
 
 // attempt connects once. An error that does not wrap ErrUnfit may be gone the next time.

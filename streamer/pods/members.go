@@ -72,8 +72,8 @@ func NewMembers(self string) *Members { return &Members{self: self, heard: make(
 // Hear takes an announcement that came at now, and reports whether anything but the time changed.
 func (m *Members) Hear(now time.Time, a Announcement) (changed bool) {
 	old, known := m.heard[a.Pod]
-	if known && a.Seq <= old.Seq {
-		return false
+	if known && (a.StartedMs < old.StartedMs || a.StartedMs == old.StartedMs && a.Seq <= old.Seq) {
+		return false // late; one that was started again under its name counts anew
 	}
 	if a.Pod == m.self {
 		if !m.selfAt.IsZero() && now.Sub(m.selfAt) > stallAfter {

@@ -47,8 +47,16 @@ func TestMembers(t *testing.T) {
 	if m.Hear(at, Announcement{Pod: "a", State: Draining, Seq: 1}) {
 		t.Error("an old announcement counts")
 	}
+	again := Announcement{Pod: "a", State: Joining, Seq: 1, StartedMs: 5}
+	if !m.Hear(at.Add(15_050*time.Millisecond), again) || len(m.In(Joining)) != 1 {
+		t.Error("one that was started again under its name is not heard")
+	}
 	seq++
-	if !m.Hear(at.Add(15_100*time.Millisecond), Announcement{Pod: "a", State: Left, Seq: seq}) || len(m.All()) != 0 {
+	if m.Hear(at.Add(15_060*time.Millisecond), Announcement{Pod: "a", State: Warm, Seq: seq}) {
+		t.Error("the last word of the one before counts")
+	}
+	seq++
+	if !m.Hear(at.Add(15_100*time.Millisecond), Announcement{Pod: "a", State: Left, Seq: seq, StartedMs: 5}) || len(m.All()) != 0 {
 		t.Error("who leaves is gone at once")
 	}
 }

@@ -104,7 +104,7 @@ func (s *Store) Look() {
 		if was := slices.IndexFunc(s.now, func(o podreport.Secret) bool { return o.Name == told.Name }); was >= 0 && s.now[was] == told {
 			continue
 		}
-		s.log.Info("a Secret", "name", told.Name, "state", told.State, "reason", told.Reason, "fingerprint", told.Fingerprint)
+		s.log.Info("the state of a Secret", "name", told.Name, "state", told.State, "reason", told.Reason, "fingerprint", told.Fingerprint)
 	}
 	s.now = now
 }
@@ -134,7 +134,9 @@ func (s *Store) look(w *Want, salt []byte) podreport.Secret {
 		if err == nil || told.State == podreport.SecretMissing || told.State == state {
 			continue // of several the first is told, and one that is missing before one that is bad
 		}
-		told.State, told.Reason = state, fmt.Sprintf("%s: %s", filepath.Base(file), err)
+		if told.State, told.Reason = state, err.Error(); file != "" {
+			told.Reason = fmt.Sprintf("%s: %s", filepath.Base(file), err)
+		}
 		if _, was := s.loaded[file]; was {
 			told.Reason += "; what was loaded of it before stays in use"
 		}
@@ -157,7 +159,7 @@ func check(w *Want, content []byte) error {
 // read reads a file, or enough of it to tell that it is too long. Its errors hold neither path nor content.
 func read(file string) ([]byte, error) {
 	if file == "" {
-		return nil, errors.New("there is no place for it")
+		return nil, errors.New("no directory of Secrets was named")
 	}
 	f, err := os.Open(file)
 	if err == nil {
