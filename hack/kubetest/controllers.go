@@ -20,7 +20,7 @@ var controllers = []string{
 	"deployment-controller", "replicaset-controller", "statefulset-controller", "disruption-controller",
 	"endpointslice-controller", "garbage-collector-controller", "namespace-controller", "resourcequota-controller",
 	"serviceaccount-controller", "clusterrole-aggregation-controller", "persistentvolumeclaim-protection-controller",
-	"validatingadmissionpolicy-status-controller", "horizontal-pod-autoscaler-controller",
+	"validatingadmissionpolicy-status-controller",
 }
 
 // startControllers starts the controller manager, with rights as in a real cluster: its own few, and a service account
