@@ -120,11 +120,11 @@ func (c *Cluster) traefik(ctx context.Context) error {
 
 // released is the name of the release that a version of Prometheus' module is: v0.316.0 is v3.16.0.
 func released(module string) string {
-	var release, minor int
-	if n, _ := fmt.Sscanf(module, "v0.%1d%d.%d", &release, &minor, new(int)); n != 3 {
+	var release, minor, patch int
+	if n, _ := fmt.Sscanf(module, "v0.%1d%d.%d", &release, &minor, &patch); n != 3 {
 		return module
 	}
-	return fmt.Sprintf("v%d.%d.0", release, minor)
+	return fmt.Sprintf("v%d.%d.%d", release, minor, patch)
 }
 
 // prometheus installs prometheus-operator and a Prometheus that follows every ServiceMonitor and PrometheusRule.

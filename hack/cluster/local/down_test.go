@@ -22,7 +22,7 @@ func TestMountsBelow(t *testing.T) {
 }
 
 func TestReleased(t *testing.T) {
-	for module, want := range map[string]string{"v0.316.0": "v3.16.0", "v0.302.1": "v3.2.0", "v1.2.3": "v1.2.3"} {
+	for module, want := range map[string]string{"v0.316.0": "v3.16.0", "v0.302.1": "v3.2.1", "v1.2.3": "v1.2.3"} {
 		if got := released(module); got != want {
 			t.Errorf("%s: %s, want %s", module, got, want)
 		}
