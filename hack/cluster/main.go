@@ -7,10 +7,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
@@ -25,7 +23,7 @@ const usage = `usage: cluster COMMAND
   down                  stop it and remove its state; programs and images stay in the cache
   load IMAGE.tar        import an image into every node
   image NAME BINARY TAR make an image FROM scratch of a static binary
-up does nothing where KUBECONFIG names a cluster.`
+up uses the cluster that KUBECONFIG names, or one of kind's, and makes none then.`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -62,29 +60,20 @@ func run(ctx context.Context, args []string) error {
 		in := "/" + filepath.Base(fs.Arg(1))
 		return image.Image{Name: fs.Arg(0), Entrypoint: []string{in}, User: "65532", Files: map[string]string{in: fs.Arg(1)}}.Write(fs.Arg(2))
 	}
-	if command == "up" && os.Getenv("KUBECONFIG") != "" {
-		return given(ctx, opts)
-	}
-	c, err := local.New(opts)
-	if err != nil {
-		return err
-	}
 	switch command {
 	case "up":
-		if err := c.Up(ctx); err != nil {
+		return up(ctx, opts)
+	case "down", "load":
+		opts.Nodes = 3 // of whatever number it is
+		c, err := local.New(opts)
+		if err != nil {
 			return err
 		}
-		fmt.Printf("export KUBECONFIG=%s\n", c.Kubeconfig())
-		return nil
-	case "down":
-		return c.Down(ctx)
-	case "load":
+		if command == "down" {
+			return c.Down(ctx)
+		}
 		if fs.NArg() != 1 {
 			return errors.New(usage)
-		}
-		opts.Nodes = 3
-		if c, err = local.New(opts); err != nil {
-			return err
 		}
 		return c.Load(ctx, fs.Arg(0))
 	}
@@ -103,22 +92,19 @@ func build(ctx context.Context, log func(string), programs []string) error {
 	return err
 }
 
-// given says that a cluster is there, unless it is ours, which is brought up to date.
-func given(ctx context.Context, opts local.Options) error {
-	path := os.Getenv("KUBECONFIG")
-	if c, err := local.New(opts); err == nil && path == c.Kubeconfig() {
-		if err := c.Up(ctx); err != nil {
-			return err
+// up prints the kubeconfig of the cluster that is there, or is made.
+func up(ctx context.Context, opts local.Options) error {
+	path, err := given(ctx, opts.Log, local.Kubeconfig(opts.Dir))
+	if err == nil && path == "" {
+		var c *local.Cluster
+		if c, err = local.New(opts); err == nil {
+			path, err = local.Kubeconfig(opts.Dir), c.Up(ctx)
 		}
-		fmt.Printf("export KUBECONFIG=%s\n", path)
-		return nil
 	}
-	out, err := exec.CommandContext(ctx, "kubectl", "get", "nodes").CombinedOutput() //nolint:gosec // no input
 	if err != nil {
-		return fmt.Errorf("KUBECONFIG=%s names no cluster that answers; unset it to have one made here: %w\n%s", path, err, strings.TrimSpace(string(out)))
+		return err
 	}
-	opts.Log("KUBECONFIG is set: that cluster is used, and none is made")
-	fmt.Printf("%sexport KUBECONFIG=%s\n", out, path)
+	fmt.Printf("export KUBECONFIG=%s\n", path)
 	return nil
 }
 

@@ -19,8 +19,8 @@ import (
 var controllers = []string{
 	"deployment-controller", "replicaset-controller", "statefulset-controller", "disruption-controller",
 	"endpointslice-controller", "garbage-collector-controller", "namespace-controller", "resourcequota-controller",
-	"serviceaccount-controller", "clusterrole-aggregation-controller", "persistentvolumeclaim-protection-controller",
-	"validatingadmissionpolicy-status-controller", "horizontal-pod-autoscaler-controller",
+	"serviceaccount-controller", "root-ca-certificate-publisher-controller", "clusterrole-aggregation-controller", "persistentvolumeclaim-protection-controller",
+	"validatingadmissionpolicy-status-controller",
 }
 
 // startControllers starts the controller manager, with rights as in a real cluster: its own few, and a service account
@@ -38,9 +38,14 @@ func (p *Plane) startControllers(ctx context.Context, path string) error {
 	if err := os.WriteFile(config, text, 0o600); err != nil {
 		return err
 	}
+	ca := filepath.Join(p.dir, "ca.crt") // every pod that may use the API mounts it
+	if err := os.WriteFile(ca, p.Admin.CAData, 0o600); err != nil {
+		return err
+	}
 	p.kcm, err = proc.Start(p.dir, "controllers", path, []string{
 		"--kubeconfig=" + config,
 		"--controllers=" + strings.Join(controllers, ","),
+		"--root-ca-file=" + ca,
 		"--service-account-private-key-file=" + filepath.Join(p.dir, "certs", "sa-signer.key"),
 		"--use-service-account-credentials",
 		"--leader-elect=false",

@@ -31,7 +31,7 @@ var (
 func TestMain(m *testing.M) {
 	os.Exit(Run(m, Options{CRDs: []string{"../../config/crd/bases"}}, func(p *Plane) (err error) {
 		plane = p
-		nodes, err = p.StartNodes(context.Background(), NodesOptions{})
+		nodes, err = p.StartNodes(context.Background(), NodesOptions{Log: func(s string) { fmt.Fprintln(os.Stderr, s) }})
 		return err
 	}))
 }

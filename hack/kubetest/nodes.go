@@ -28,6 +28,8 @@ type NodesOptions struct {
 	PodCIDR string
 	// Count of nodes; 0: 2.
 	Count int
+	// Log is told why a pod does not get on, once for each reason; nil: nobody is.
+	Log func(string)
 }
 
 // Nodes plays the scheduler and the kubelets of a Plane.
@@ -64,6 +66,9 @@ func (p *Plane) StartNodes(ctx context.Context, opts NodesOptions) (*Nodes, erro
 	}
 	if opts.Step == 0 {
 		opts.Step = 50 * time.Millisecond
+	}
+	if opts.Log == nil {
+		opts.Log = func(string) {}
 	}
 	if opts.Count == 0 {
 		opts.Count = 2

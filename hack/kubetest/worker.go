@@ -40,6 +40,7 @@ type worker struct {
 	ended       chan struct{}     // since SIGTERM; closes when the program has ended
 	told        corev1.PodStatus
 	pause       time.Time // after a failure, nothing is asked of the API before
+	failed      string    // why the last step failed
 }
 
 func newWorker(n *Nodes, pod *corev1.Pod) *worker {
@@ -78,6 +79,10 @@ func (w *worker) run() {
 		}
 		if err := w.step(); err != nil && w.ctx.Err() == nil {
 			w.pause = time.Now().Add(5 * w.nodes.opts.Step)
+			if why := err.Error(); why != w.failed {
+				w.failed = why
+				w.nodes.opts.Log(w.pod.Namespace + "/" + w.pod.Name + ": " + why)
+			}
 		}
 	}
 }
@@ -210,7 +215,8 @@ func (w *worker) end(pod *corev1.Pod) error {
 		}
 	}
 	now := int64(0)
-	err := w.nodes.client.CoreV1().Pods(pod.Namespace).Delete(w.ctx, pod.Name, metav1.DeleteOptions{
+	// Not by our own context: it ends when the deletion is seen, which may be before its answer is read.
+	err := w.nodes.client.CoreV1().Pods(pod.Namespace).Delete(w.nodes.ctx, pod.Name, metav1.DeleteOptions{
 		GracePeriodSeconds: &now, Preconditions: metav1.NewUIDPreconditions(string(pod.UID)),
 	})
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {

@@ -118,6 +118,15 @@ func (c *Cluster) traefik(ctx context.Context) error {
 	return c.rolledOut(ctx, "traefik", "deployment/traefik")
 }
 
+// released is the name of the release that a version of Prometheus' module is: v0.316.0 is v3.16.0.
+func released(module string) string {
+	var release, minor, patch int
+	if n, _ := fmt.Sscanf(module, "v0.%1d%d.%d", &release, &minor, &patch); n != 3 {
+		return module
+	}
+	return fmt.Sprintf("v%d.%d.%d", release, minor, patch)
+}
+
 // prometheus installs prometheus-operator and a Prometheus that follows every ServiceMonitor and PrometheusRule.
 func (c *Cluster) prometheus(ctx context.Context) error {
 	dir, err := kube.ModuleDir(ctx, "prometheus-operator", "github.com/prometheus-operator/prometheus-operator")
@@ -128,7 +137,11 @@ func (c *Cluster) prometheus(ctx context.Context) error {
 	if _, err := c.kubectl(ctx, nil, "apply", "--server-side", "--force-conflicts", "-f", crds); err != nil {
 		return err
 	}
-	values := map[string]any{}
+	_, module, err := kube.Get(ctx, c.opts.Log, "prometheus")
+	if err != nil {
+		return err
+	}
+	values := map[string]any{"Version": released(module)}
 	for key, program := range map[string]string{"Operator": "prometheus-operator", "Reloader": "prometheus-config-reloader", "Prometheus": "prometheus"} {
 		if values[key], err = c.imageOf(ctx, program); err != nil {
 			return err

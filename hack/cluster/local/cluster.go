@@ -94,8 +94,8 @@ func (c *Cluster) Up(ctx context.Context) error {
 	return nil
 }
 
-// Kubeconfig is the path of the administrator's.
-func (c *Cluster) Kubeconfig() string { return filepath.Join(c.opts.Dir, "admin.kubeconfig") }
+// Kubeconfig is the path of the administrator's, for a cluster with its state in dir.
+func Kubeconfig(dir string) string { return filepath.Join(dir, "admin.kubeconfig") }
 
 // programs finds or builds what runs on the machine itself.
 func (c *Cluster) programs(ctx context.Context) (err error) {

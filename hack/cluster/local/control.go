@@ -70,7 +70,7 @@ func (c *Cluster) controllers(ctx context.Context) error {
 
 // kubectl asks the cluster as its administrator.
 func (c *Cluster) kubectl(ctx context.Context, in []byte, args ...string) ([]byte, error) {
-	return host.Output(ctx, in, c.program("kubectl"), append([]string{"--kubeconfig", c.Kubeconfig()}, args...)...)
+	return host.Output(ctx, in, c.program("kubectl"), append([]string{"--kubeconfig", Kubeconfig(c.opts.Dir)}, args...)...)
 }
 
 // until waits while processes run; if one has ended, it says what that one said last.
