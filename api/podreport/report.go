@@ -5,27 +5,52 @@ package podreport
 
 // Report is the body of GET /status. Times are Unix milliseconds.
 type Report struct {
-	Version          string `json:"version"`
+	Version string `json:"version"`
+	// Schema is the level of the API that the image knows.
+	Schema int `json:"schema"`
+	// TemplateRevision is that of the pod's template, as its command line says; empty: not said.
 	TemplateRevision string `json:"templateRevision"`
-	// ConfigRevision is the hash of the document that the pod runs, in hex.
+	// ConfigRevision is the hash of the document that the pod runs, in hex; empty: it runs none.
 	ConfigRevision string `json:"configRevision"`
 	// ConfigGeneration is the generation of the shape of bars that is in effect.
 	ConfigGeneration int64 `json:"configGeneration"`
 	// ConfigError says why the newest document is not run, a line for each mistake; empty if it is.
-	ConfigError string       `json:"configError"`
-	Secrets     []Secret     `json:"secrets"`
-	Epoch       string       `json:"epoch"`
-	Feed        Feed         `json:"feed"`
-	Partitions  []Partition  `json:"partitions"`
-	Moves       []Move       `json:"moves"`
-	Connections int          `json:"connections"`
-	Ready       bool         `json:"ready"`
-	Draining    bool         `json:"draining"`
-	Symbols     int          `json:"symbols"`
-	Log         LogPositions `json:"log"`
-	Rings       Rings        `json:"rings"`
-	Listening   Listening    `json:"listening"`
+	ConfigError string `json:"configError"`
+	// ConfigReason is a word for it, one of those below; empty if there is no error.
+	ConfigReason string       `json:"configReason,omitempty"`
+	Secrets      []Secret     `json:"secrets"`
+	Epoch        string       `json:"epoch"`
+	Feed         Feed         `json:"feed"`
+	Partitions   []Partition  `json:"partitions"`
+	Moves        []Move       `json:"moves"`
+	Connections  int          `json:"connections"`
+	Ready        bool         `json:"ready"`
+	Draining     bool         `json:"draining"`
+	Symbols      int          `json:"symbols"`
+	Log          LogPositions `json:"log"`
+	Rings        Rings        `json:"rings"`
+	Listening    Listening    `json:"listening"`
 }
+
+// What ConfigReason may be.
+const (
+	// ConfigUnreadable: the document, or its generation, is not there or cannot be read.
+	ConfigUnreadable = "Unreadable"
+	// ConfigInvalid: it has mistakes.
+	ConfigInvalid = "Invalid"
+	// ConfigNotAvailable: it has no mistakes, and asks for what this version cannot do yet.
+	ConfigNotAvailable = "NotAvailable"
+	// ConfigNeedsRestart: it changes what a running pod keeps; a pod that starts will run it.
+	ConfigNeedsRestart = "NeedsRestart"
+	// ConfigDataOfAnotherFeed: the log holds another kind of data, invented, recorded or a vendor's.
+	ConfigDataOfAnotherFeed = "DataOfAnotherFeed"
+	// ConfigForeignLog: the log belongs to another MarketStream.
+	ConfigForeignLog = "ForeignLog"
+	// ConfigBackboneUnfit: the NATS server, its account or a stream is not as the document needs it.
+	ConfigBackboneUnfit = "BackboneUnfit"
+	// ConfigStartFailed: it could not be begun for another reason, such as a recording that is not there.
+	ConfigStartFailed = "StartFailed"
+)
 
 // Listening is the partitions whose open bars and ticks come to the pod, because its clients want them.
 type Listening struct {
@@ -46,9 +71,24 @@ type Rings struct {
 
 // Secret is a Secret that the pod needs, by name.
 type Secret struct {
-	Name  string `json:"name"`
+	// Name of the Secret; where nobody has said it, the path of its file.
+	Name string `json:"name"`
+	// State is one of those below.
 	State string `json:"state"`
+	// Reason says what is missing or bad, and never what it holds.
+	Reason string `json:"reason,omitempty"`
+	// Fingerprint of a vendor's key, 16 hex digits: who has the same key has the same one. Once loaded it stays.
+	Fingerprint string `json:"fingerprint,omitempty"`
 }
+
+// The states of a Secret.
+const (
+	SecretLoaded = "loaded"
+	// SecretMissing: a file of it is not there. What was loaded before stays in use.
+	SecretMissing = "missing"
+	// SecretBad: a file of it is not what it should be. What was loaded before stays in use.
+	SecretBad = "bad"
+)
 
 // Feed is how the feed is doing: the worst of what the pods know that take trades in.
 type Feed struct {

@@ -48,22 +48,25 @@ func Decode(data []byte) (*MarketStream, error) {
 	return r.object, nil
 }
 
-// DecodeRunnable reads a MarketStream that one machine is to run, and tells all that is wrong with
+// DecodeRunnable reads a MarketStream that is to run somewhere, and tells all that is wrong with
 // it at once: what [Decode], [Validate] and [CheckRunnable] find, as [Mistakes]. ignored are the
-// paths of fields that have no effect on one machine.
-func DecodeRunnable(data []byte) (m *MarketStream, ignored []string, err error) {
+// paths of fields that have no effect there.
+func DecodeRunnable(data []byte, where Place) (m *MarketStream, ignored []string, err error) {
 	r, err := read(data)
 	if err != nil {
 		return nil, nil, AsMistakes(err)
 	}
-	ignored, missing := runnable(r.object)
-	all := append(missing, r.mistakes...) // first what no change of a value mends
+	ignored, missing := runnable(r.object, where)
+	all := append(missing[:len(missing):len(missing)], r.mistakes...) // first what no change of a value mends
 	if len(all) <= mostMistakes {
 		for _, e := range Validate(r.object) {
 			if !r.about(e) {
 				all = append(all, e.Error())
 			}
 		}
+	}
+	if len(missing) > 0 && len(all) == len(missing) {
+		return nil, nil, notAvailable{missing}
 	}
 	if n := len(all) - mostMistakes; n > 0 {
 		all = append(all[:mostMistakes], fmt.Sprintf("and at least %d more", n))

@@ -102,7 +102,7 @@ func TestAllMistakes(t *testing.T) {
 			`spec.access.auth: not available yet`, `spec.access.auth: Invalid value: "pin and jwt"`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			_, _, err := v1alpha1.DecodeRunnable([]byte(c.doc))
+			_, _, err := v1alpha1.DecodeRunnable([]byte(c.doc), v1alpha1.OneMachine)
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -118,7 +118,7 @@ func TestAllMistakes(t *testing.T) {
 			}
 		})
 	}
-	if _, _, err := v1alpha1.DecodeRunnable([]byte(head + "spec: {feed: {synthetic: {}}, symbols: [" + strings.Repeat("' ',", 500) + "A]}")); !strings.Contains(err.Error(), "more") || strings.Count(err.Error(), "\n") > 100 {
+	if _, _, err := v1alpha1.DecodeRunnable([]byte(head+"spec: {feed: {synthetic: {}}, symbols: ["+strings.Repeat("' ',", 500)+"A]}"), v1alpha1.OneMachine); !strings.Contains(err.Error(), "more") || strings.Count(err.Error(), "\n") > 100 {
 		t.Errorf("of a document that is wrong all over %d lines", strings.Count(err.Error(), "\n"))
 	}
 }
@@ -140,7 +140,7 @@ func TestSamples(t *testing.T) {
 		if errs := v1alpha1.Validate(ms); len(errs) > 0 {
 			t.Errorf("%s: %v", f, errs.ToAggregate())
 		}
-		_, err = v1alpha1.CheckRunnable(ms)
+		_, err = v1alpha1.CheckRunnable(ms, v1alpha1.OneMachine)
 		if vendor := ms.Spec.Feed.Polygon != nil; vendor != (err != nil) {
 			t.Errorf("%s: run says %v", f, err)
 		}
@@ -167,11 +167,11 @@ func FuzzDecode(f *testing.F) {
 			return
 		}
 		if wrong := v1alpha1.Validate(ms); len(wrong) == 0 {
-			_, err = v1alpha1.CheckRunnable(ms)
+			_, err = v1alpha1.CheckRunnable(ms, v1alpha1.OneMachine)
 		} else {
 			err = wrong.ToAggregate()
 		}
-		if _, _, runErr := v1alpha1.DecodeRunnable(data); (err == nil) != (runErr == nil) {
+		if _, _, runErr := v1alpha1.DecodeRunnable(data, v1alpha1.OneMachine); (err == nil) != (runErr == nil) {
 			t.Fatalf("in parts %v, at once %v", err, runErr)
 		}
 		ms.Resolve()

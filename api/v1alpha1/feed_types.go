@@ -42,7 +42,7 @@ type VendorEndpoint struct {
 	// +kubebuilder:validation:Pattern=`^https?://[^@]+$`
 	RESTEndpoint string `json:"restEndpoint,omitempty"`
 	// Connections that the account allows at once. Absent: 1 where the vendor allows one for an
-	// account (polygon, alpaca), else the number of shards.
+	// account (polygon, alpaca), else as many as there are pods.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=256

@@ -44,7 +44,8 @@ type Resolved struct {
 
 	Replay    *ResolvedReplay    // if it is the feed
 	Synthetic *ResolvedSynthetic // if it is the feed
-	// Connections that the vendor's account allows at once; 0 for feeds that are not a vendor's.
+	// Connections is how many pods may take trades in at once; 0: as many as there are. (Not spec.shards:
+	// the document that pods read does not say how many they are, so that a change of scale reloads nobody.)
 	Connections int32
 
 	overrides map[string]*Override
@@ -126,11 +127,11 @@ func (r *Resolved) resolveFeed(f *Feed) {
 	case f.Alpaca != nil:
 		r.Connections = value(f.Alpaca.Connections, 1)
 	case f.Coinbase != nil:
-		r.Connections = value(f.Coinbase.Connections, max(r.Shards, 1))
+		r.Connections = value(f.Coinbase.Connections, 0)
 	case f.Kraken != nil:
-		r.Connections = value(f.Kraken.Connections, max(r.Shards, 1))
+		r.Connections = value(f.Kraken.Connections, 0)
 	case f.Binance != nil:
-		r.Connections = value(f.Binance.Connections, max(r.Shards, 1))
+		r.Connections = value(f.Binance.Connections, 0)
 	}
 }
 

@@ -85,7 +85,12 @@ func TestResolve(t *testing.T) {
 		{"replay", vendor("replay: {path: a}"), func(r R) any { return *r.Replay }, "{a 1 Never Now}"},
 		{"replay kept", vendor("replay: {path: a, speed: '2', loop: Forever, rebase: Keep}"), func(r R) any { return *r.Replay }, "{a 2 Forever Keep}"},
 		{"polygon's connections", fmt.Sprintf(polygon, key) + ", shards: 3", func(r R) any { return r.Connections }, 1},
-		{"kraken's connections", vendor("kraken: {}") + ", shards: 3", func(r R) any { return r.Connections }, 3},
+		{"kraken's connections are as many as there are pods", vendor("kraken: {}") + ", shards: 3", func(r R) any { return r.Connections }, 0},
+		{"coinbase's", vendor("coinbase: {}") + ", shards: 3", func(r R) any { return r.Connections }, 0},
+		{"binance's", vendor("binance: {}") + ", shards: 3", func(r R) any { return r.Connections }, 0},
+		{"synthetic's", "shards: 3", func(r R) any { return r.Connections }, 0},
+		{"alpaca's connections", vendor("alpaca: {keySecretRef: {name: a}}") + ", shards: 3", func(r R) any { return r.Connections }, 1},
+		{"alpaca's connections kept", vendor("alpaca: {keySecretRef: {name: a}, connections: 4}"), func(r R) any { return r.Connections }, 4},
 		{"kraken's connections kept", vendor("kraken: {connections: 2}") + ", shards: 3", func(r R) any { return r.Connections }, 2},
 		{"the first override wins", "overrides: [{symbols: [bacpb], ticks: Enabled}, {symbols: [BACpB], ticks: Conflated, bufferCapacity: 5}]",
 			func(r R) any {

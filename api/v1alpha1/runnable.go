@@ -1,6 +1,7 @@
 package v1alpha1
 
 import (
+	"errors"
 	"slices"
 	"strings"
 )
@@ -8,18 +9,39 @@ import (
 // available are the feeds that there are.
 var available = []string{"coinbase", "replay", "synthetic"}
 
-// CheckRunnable says what one machine makes of a valid object. ignored are the paths of
-// fields of the control plane that are set and have no effect there. The error lists the
+// Place is where a document is to run.
+type Place uint8
+
+const (
+	// OneMachine is one process that has everything: `marketstream run`.
+	OneMachine Place = iota
+	// OnePod is one of many, with a backbone elsewhere: `marketstream streamer`.
+	OnePod
+)
+
+// ErrNotAvailable is what the error of a document is that has no other mistake than to ask for what is not available yet.
+var ErrNotAvailable = errors.New("not available yet")
+
+// notAvailable are the fields of such a document.
+//
+// +kubebuilder:object:generate=false
+type notAvailable struct{ Mistakes }
+
+// Unwrap returns the lines.
+func (n notAvailable) Unwrap() []error { return []error{n.Mistakes, ErrNotAvailable} }
+
+// CheckRunnable says what a process makes of a valid object. ignored are the paths of
+// fields that are set and have no effect there. The error lists the
 // fields whose engine is not available yet: they are never passed over in silence.
-func CheckRunnable(m *MarketStream) (ignored []string, err error) {
-	ignored, missing := runnable(m)
+func CheckRunnable(m *MarketStream, where Place) (ignored []string, err error) {
+	ignored, missing := runnable(m, where)
 	if len(missing) > 0 {
-		return nil, missing
+		return nil, notAvailable{missing}
 	}
 	return ignored, nil
 }
 
-func runnable(m *MarketStream) (ignored []string, missing Mistakes) {
+func runnable(m *MarketStream, where Place) (ignored []string, missing Mistakes) {
 	s := &m.Spec
 	need := func(set bool, path string) {
 		if set {
@@ -42,7 +64,7 @@ func runnable(m *MarketStream) (ignored []string, missing Mistakes) {
 		need(len(a.TrustedProxies) > 0, "spec.access.trustedProxies")
 	}
 	pass(s.Shards != nil, "spec.shards")
-	if r := s.Feed.Replay; r != nil {
+	if r := s.Feed.Replay; r != nil && where == OneMachine {
 		pass(r.Volume != nil, "spec.feed.replay.volume")
 		pass(r.ConfigMap != nil, "spec.feed.replay.configMap")
 	}
@@ -50,7 +72,9 @@ func runnable(m *MarketStream) (ignored []string, missing Mistakes) {
 	pass(s.Ingress != nil, "spec.ingress")
 	pass(s.Gateway != nil, "spec.gateway")
 	if b := s.Backbone; b != nil {
-		need(b.External != nil, "spec.backbone.external")
+		if b.External != nil && where == OneMachine {
+			missing = append(missing, "spec.backbone.external: not available in one process, which has its own log; marketstream streamer takes it")
+		}
 		pass(b.Replicas != nil, "spec.backbone.replicas")
 		pass(b.Storage != nil, "spec.backbone.storage")
 		pass(b.Resources != nil, "spec.backbone.resources")

@@ -73,3 +73,6 @@ const (
 	ConditionMonitored     = "Monitored"
 	ConditionPaused        = "Paused"
 )
+
+// AnnotationPaused on a MarketStream, with the value "true", stops all changes but those of status.
+const AnnotationPaused = "marketstream.dev/paused"

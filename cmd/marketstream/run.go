@@ -104,7 +104,7 @@ func readFile(path string) ([]byte, error) {
 // checkDocument decodes a document and finds out whether it can be run. Of several mistakes each
 // has a line.
 func checkDocument(file string, source []byte) (doc *v1alpha1.MarketStream, ignored []string, err error) {
-	doc, ignored, err = v1alpha1.DecodeRunnable(source)
+	doc, ignored, err = v1alpha1.DecodeRunnable(source, v1alpha1.OneMachine)
 	if err == nil {
 		return doc, ignored, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 	_ "time/tzdata" // calendars need the time zones, also where the system has none
@@ -16,18 +17,24 @@ import (
 	"github.com/marketstream/marketstream/streamer/logs"
 )
 
-// What a directory of configuration holds: the document, and its generation as JSON.
+// What a directory of configuration holds: the document, its generation as JSON, and the salt of fingerprints.
 const (
 	documentFile   = "stream.yaml"
 	generationFile = "configGeneration"
+	saltFile       = "fingerprintSalt"
 )
 
-// streamerCommand runs one of the many processes of a MarketStream.
+// streamerCommand runs one of the many processes of a MarketStream. Flags that are wrong end it; what it finds, a document
+// that it cannot run, a Secret that is not there, a backbone that is away, it waits for.
 func streamerCommand(ctx context.Context, args []string, _, errs io.Writer) error {
 	fs := newFlags("streamer", errs)
 	dir := fs.String("config", "", "directory with "+documentFile+" and "+generationFile+" (required)")
 	urls := fs.String("backbone", "", "the backbone: nats://host:port, with commas between them (required)")
 	credentials := fs.String("backbone-credentials", "", "file with what the backbone knows us by")
+	secret := fs.String("backbone-secret", "", "name of the Secret that --backbone-credentials is of, for /status")
+	secrets := fs.String("secrets", "", "directory with a directory for each Secret that the document names, and a file for each of its keys")
+	recordings := fs.String("recordings", "", "directory in which what is replayed must lie, and in which a relative feed.replay.path begins")
+	template := fs.Int("template-revision", 0, "revision of the template that this process was started by, for /status")
 	ca := fs.String("backbone-ca", "", "file with the certificates that sign the backbone's")
 	cert := fs.String("backbone-cert", "", "file with our certificate for the backbone")
 	key := fs.String("backbone-key", "", "file with its key")
@@ -51,37 +58,39 @@ func streamerCommand(ctx context.Context, args []string, _, errs io.Writer) erro
 		return errors.New("--backbone: name where the backbone is, as nats://host:4222")
 	case *drain < 0:
 		return fmt.Errorf("--drain %s: want it positive", *drain)
+	case *template < 0:
+		return fmt.Errorf("--template-revision %d: want it positive", *template)
+	}
+	remote := &backbone.RemoteOptions{URLs: strings.Split(*urls, ","), Credentials: *credentials, CA: *ca, Cert: *cert, Key: *key, Replicas: *replicas}
+	if err := remote.Check(); err != nil {
+		return err
 	}
 	log, flush, err := newLogger(*format, *level, errs)
 	if err != nil {
 		return err
 	}
 	defer flush()
-	read := func() (engine.Input, error) { return readDirectory(*dir) }
-	in, err := read()
-	if err != nil {
-		return err
-	}
-	doc, _, err := checkDocument(filepath.Join(*dir, documentFile), in.Document)
-	if err != nil {
-		return err
-	}
 	public, inside, err := bindBoth(*listen, *internal)
 	if err != nil {
 		return err
 	}
 	ctx, hurry, stop := untilSignal(ctx)
 	defer stop()
-	err = engine.Run(ctx, engine.Options{
-		Document: doc, Input: in, Read: read, Public: public, Internal: inside, Address: *address, Pod: *pod,
-		Remote:  &backbone.RemoteOptions{URLs: strings.Split(*urls, ","), Credentials: *credentials, CA: *ca, Cert: *cert, Key: *key, Replicas: *replicas},
+	o := engine.Options{
+		Read: func() (engine.Input, error) { return readDirectory(*dir) }, Public: public, Internal: inside, Address: *address, Pod: *pod,
+		Remote: remote, BackboneSecret: *secret, SecretsDir: *secrets, SaltFile: filepath.Join(*dir, saltFile), Recordings: *recordings,
 		Version: version, Log: log, DrainFor: *drain,
 		Progress: func(what string) { log.Info("starting", "step", what) },
 		Ready: func() {
 			log.Info("serving", "public", public.Addr().String(), "internal", inside.Addr().String())
 		},
 		Draining: func(streams int) { log.Info("draining", "streams", streams, "within", drain.String()) },
-	}, hurry)
+	}
+	if *template > 0 {
+		o.TemplateRevision = strconv.Itoa(*template)
+	}
+	log.Info("probes", "internal", inside.Addr().String(), "public", public.Addr().String())
+	err = engine.Run(ctx, o, hurry)
 	if err == nil {
 		log.Info("stopped")
 	}

@@ -42,6 +42,12 @@ func ReadCredentials(file string) (Credentials, error) {
 	return c, nil
 }
 
+// CheckCredentials says what is wrong with the content of a credentials file, and never quotes it.
+func CheckCredentials(content []byte) error {
+	_, err := parseCredentials(string(content))
+	return err
+}
+
 func parseCredentials(text string) (c Credentials, err error) {
 	text = strings.TrimSpace(text)
 	lines := strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' })

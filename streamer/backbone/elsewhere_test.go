@@ -44,6 +44,9 @@ func startElsewhere(t *testing.T, change func(*elsewhere)) *elsewhere {
 func (s *elsewhere) start() {
 	s.t.Helper()
 	o := s.options
+	if s.limits != nil {
+		s.configure(&o)
+	}
 	srv, err := server.NewServer(&o)
 	if err != nil {
 		s.t.Fatal(err)
@@ -53,17 +56,26 @@ func (s *elsewhere) start() {
 		s.t.Fatal("the server does not start")
 	}
 	s.srv, s.options.Port = srv, o.Port
-	for _, a := range o.Accounts {
-		if limits := s.limits; limits != nil {
-			account, err := srv.LookupAccount(a.Name)
-			if err == nil {
-				err = account.EnableJetStream(limits, nil)
-			}
-			if err != nil {
-				s.t.Fatal(err)
-			}
-		}
+}
+
+// configure reads the account and its limits from a file, as a server's owner writes them: given
+// after the start they come too late for what the others of a cluster say at once.
+func (s *elsewhere) configure(o *server.Options) {
+	s.t.Helper()
+	l := s.limits[""]
+	text := fmt.Sprintf(`accounts: { ours: { users: [ {user: us, password: secret} ], jetstream: { max_memory: %d, max_store: %d, max_streams: %d, max_consumers: %d,
+	max_ack_pending: %d, memory_max_stream_bytes: %d, store_max_stream_bytes: %d } } }
+`, l.MaxMemory, l.MaxStore, l.MaxStreams, l.MaxConsumers, l.MaxAckPending, l.MemoryMaxStreamBytes, l.StoreMaxStreamBytes)
+	file := filepath.Join(s.t.TempDir(), "server.conf")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
 	}
+	read, err := server.ProcessConfigFile(file)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	read.Users[0].Permissions = o.Users[0].Permissions
+	o.Accounts, o.Users = read.Accounts, read.Users
 }
 
 func (s *elsewhere) stop() {

@@ -15,11 +15,12 @@ import (
 const (
 	// readIdle is after how long without a message a read looks whether there is still anything
 	// to come: the rest may have aged out meanwhile.
-	readIdle = 2 * time.Second
-	// maxIdle is how many such looks in a row may find that there is: a replica that is so far behind is no help.
-	maxIdle = 5
+	readIdle = 500 * time.Millisecond
+	// maxIdle is how many such looks in a row may find that there is: then another consumer, on another
+	// replica by luck, is the quicker way. (Seen: a consumer of a stream of three that brought nothing for 10 s.)
+	maxIdle = 2
 	// maxTries is how many consumers in a row may bring nothing.
-	maxTries = 2
+	maxTries = 15
 )
 
 // errBehind says that the replica that a reader was given does not have what the leader has.

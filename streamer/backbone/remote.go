@@ -127,6 +127,28 @@ func Connect(ctx context.Context, o RemoteOptions) (*Backbone, error) {
 
 var prefixForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
 
+// Check says what is wrong with the options that do not depend on a stream.
+func (o *RemoteOptions) Check() error {
+	switch {
+	case o.Replicas != 0 && o.Replicas != 1 && o.Replicas != 3:
+		return fmt.Errorf("backbone: replicas %d: want 1 or 3, or 0 for as many as the backbone has nodes", o.Replicas)
+	case len(o.URLs) == 0:
+		return errors.New("backbone: no URL: want nats://host:port")
+	case (o.Cert == "") != (o.Key == ""):
+		return fmt.Errorf("backbone: certificate %q, key %q: want both or neither", o.Cert, o.Key)
+	}
+	for _, raw := range o.URLs {
+		u, err := url.Parse(raw)
+		if err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls"}, u.Scheme) {
+			return fmt.Errorf("backbone: URL %q: want nats://host:port or tls://host:port", raw)
+		}
+		if u.User != nil {
+			return fmt.Errorf("backbone: URL %s holds user info: want it in the credentials file", u.Redacted())
+		}
+	}
+	return nil
+}
+
 func newRemote(o RemoteOptions) (*remote, error) {
 	local, err := Options{Namespace: o.Namespace, Name: o.Name, Dir: "-", Retention: o.Retention, MaxBytes: o.MaxBytes,
 		TicksAge: o.TicksAge, TicksBytes: o.TicksBytes, Log: o.Log}.withDefaults()
@@ -143,23 +165,11 @@ func newRemote(o RemoteOptions) (*remote, error) {
 	switch {
 	case !prefixForm.MatchString(o.Prefix):
 		return nil, fmt.Errorf("backbone: prefix %q: want 1 to 128 of A-Z, a-z, 0-9, _ and -", o.Prefix)
-	case o.Replicas != 0 && o.Replicas != 1 && o.Replicas != 3:
-		return nil, fmt.Errorf("backbone: replicas %d: want 1 or 3, or 0 for as many as the backbone has nodes", o.Replicas)
-	case len(o.URLs) == 0:
-		return nil, errors.New("backbone: no URL: want nats://host:port")
 	case o.MaxMessage < 0 || o.MaxMessage > logs.MaxEntry:
 		return nil, fmt.Errorf("backbone: longest message %d: want 1 to %d bytes", o.MaxMessage, logs.MaxEntry)
-	case (o.Cert == "") != (o.Key == ""):
-		return nil, fmt.Errorf("backbone: certificate %q, key %q: want both or neither", o.Cert, o.Key)
 	}
-	for _, raw := range o.URLs {
-		u, err := url.Parse(raw)
-		if err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls"}, u.Scheme) {
-			return nil, fmt.Errorf("backbone: URL %q: want nats://host:port or tls://host:port", raw)
-		}
-		if u.User != nil {
-			return nil, fmt.Errorf("backbone: URL %s holds user info: want it in the credentials file", u.Redacted())
-		}
+	if err := o.Check(); err != nil {
+		return nil, err
 	}
 	r := &remote{RemoteOptions: o, names: newNames(o.Prefix)}
 	r.link = link{urls: strings.Join(o.URLs, ","), options: []nats.Option{

@@ -29,7 +29,8 @@ import (
 
 // Options are what a streamer is started with.
 type Options struct {
-	// Document is the MarketStream, decoded, valid and found runnable, and Input what it was read from.
+	// Document is the MarketStream, decoded, valid and found runnable, and Input what it was read from. nil: Run
+	// waits for one that Read returns, and until one serves nothing that it finds ends it.
 	Document *v1alpha1.MarketStream
 	Input    Input
 	// Read reads Input again, to see whether it has changed; nil: it does not.
@@ -38,6 +39,14 @@ type Options struct {
 	DataDir string
 	// Remote is where the backbone is; nil: in this process, which is then the only one.
 	Remote *backbone.RemoteOptions
+	// BackboneSecret is the name of the Secret that Remote's credentials are from; "": not known.
+	BackboneSecret string
+	// SecretsDir has the Secrets that the document names, SaltFile is the salt of their fingerprints; "": there are none.
+	SecretsDir, SaltFile string
+	// Recordings is the directory that what is replayed must lie in; "": it may be anywhere.
+	Recordings string
+	// TemplateRevision is that of the template that the process was started by; "": not known.
+	TemplateRevision string
 	// Address is host:port at which other pods reach the internal port; "": where it listens.
 	Address string
 	// Pod names this process among those of the stream; "": one is made.
@@ -60,13 +69,13 @@ type Options struct {
 	Faults *feed.Faults
 }
 
-// Engine is a running streamer.
+// Engine runs one document, from the start of an attempt to its end.
 type Engine struct {
 	opts    Options
+	host    *host
 	log     logr.Logger
 	metrics *metrics.Set
 	symbols *market.SymbolTable
-	started time.Time
 
 	backbone *backbone.Backbone
 	view     *view
@@ -78,26 +87,26 @@ type Engine struct {
 	asked    *peer.Server
 	listener *listener
 
-	settings    atomic.Pointer[settings]
-	pods        atomic.Pointer[pods.View]
-	loaded      atomic.Pointer[string]      // the set of pods that the rings were announced for
-	feed        atomic.Pointer[feed.Status] // of ours
-	feedNews    chan struct{}               // a token when it has changed
-	whole       atomic.Pointer[feed.Status] // of all pods
-	wholeSince  atomic.Int64                // Unix ns
-	configError atomic.Pointer[string]
-	pressure    ingest.Pressure // as logged last; observe's
-	serving     atomic.Bool     // the outer port answers
-	ready       atomic.Bool
-	draining    atomic.Bool
-	assembled   atomic.Bool // everything below is there
+	settings   atomic.Pointer[settings]
+	pods       atomic.Pointer[pods.View]
+	loaded     atomic.Pointer[string]      // the set of pods that the rings were announced for
+	feed       atomic.Pointer[feed.Status] // of ours
+	feedNews   chan struct{}               // a token when it has changed
+	whole      atomic.Pointer[feed.Status] // of all pods
+	wholeSince atomic.Int64                // Unix ns
+	pressure   ingest.Pressure             // as logged last; observe's
+	serving    atomic.Bool                 // the outer port answers
+	ready      atomic.Bool
+	draining   atomic.Bool
+	assembled  atomic.Bool // everything below is there
 
 	carried atomic.Pointer[carried]
 
-	source *openFeed
-	plane  *ingest.Plane
-	keeper *pods.Keeper
-	spec   func(*settings) *ingest.Spec
+	longest int64 // message that the user's NATS was checked for; 0: it is ours
+	source  *openFeed
+	plane   *ingest.Plane
+	keeper  *pods.Keeper
+	spec    func(*settings) *ingest.Spec
 
 	work    context.Context // of everything that runs until the drain has ended
 	failed  chan error      // the error that ends the process
@@ -107,61 +116,28 @@ type Engine struct {
 	left    chan struct{}      // closed when it has
 }
 
-// Run runs a streamer until ctx ends, then drains and returns nil; or until something that
-// it cannot get over. hurry cuts the drain short.
-func Run(ctx context.Context, opts Options, hurry <-chan struct{}) (err error) {
-	if opts.Progress == nil {
-		opts.Progress = func(string) {}
+// place is where the process runs documents.
+func (o *Options) place() v1alpha1.Place {
+	if o.Remote != nil {
+		return v1alpha1.OnePod
 	}
-	if opts.Pod == "" {
-		opts.Pod = PodName()
-	}
-	if opts.Address == "" {
-		opts.Address = opts.Internal.Addr().String()
-	}
-	e := &Engine{opts: opts, log: opts.Log, metrics: metrics.New(opts.Version), symbols: &market.SymbolTable{},
-		started: time.Now(), failed: make(chan error, 1), left: make(chan struct{}), feedNews: make(chan struct{}, 1)}
-	set, err := newSettings(opts.Document, opts.Input)
+	return v1alpha1.OneMachine
+}
+
+// newEngine makes what runs a document; nothing of it runs yet.
+func newEngine(h *host, doc *v1alpha1.MarketStream, in Input) (*Engine, error) {
+	set, err := newSettings(doc, in)
 	if err != nil {
-		return errors.Join(err, opts.Public.Close(), opts.Internal.Close())
+		return nil, err
 	}
+	e := &Engine{opts: h.opts, host: h, log: h.log, metrics: h.metrics, symbols: &market.SymbolTable{}, failed: make(chan error, 1),
+		left: make(chan struct{}), feedNews: make(chan struct{}, 1)}
+	e.opts.Document, e.opts.Input = doc, in
 	e.settings.Store(set)
 	e.feed.Store(&feed.Status{State: feed.Connecting})
 	e.whole.Store(e.feed.Load())
 	e.pods.Store(&pods.View{})
-
-	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	e.work = work
-	servers := e.serve()
-	defer func() {
-		e.stopKeeper()
-		cancel()
-		err = errors.Join(err, e.close())
-		servers.stop()
-	}()
-	if err := e.start(ctx, hurry); err != nil {
-		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-			return nil // it was told to end before it had begun
-		}
-		return err
-	}
-	if err := e.catchUp(ctx); err != nil {
-		return err
-	}
-	if ctx.Err() == nil {
-		servers.open(e.publicMux())
-		e.serving.Store(true)
-		e.running.Go(e.becomeReady)
-		if opts.Ready != nil {
-			opts.Ready()
-		}
-	}
-	select {
-	case <-ctx.Done():
-	case err = <-e.failed:
-	}
-	e.drain(hurry)
-	return err
+	return e, nil
 }
 
 // becomeReady makes the pod ready once nothing holds it: from then on only draining makes it unready.
@@ -200,10 +176,7 @@ func PodName() string {
 // openBackbone opens the logs: in this process, or where the options say.
 func (e *Engine) openBackbone(ctx context.Context, set *settings) (*backbone.Backbone, error) {
 	if r := e.opts.Remote; r != nil {
-		o := *r
-		o.Namespace, o.Name, o.Retention, o.Log = set.Namespace, set.Name, set.Retention, e.log.WithName("backbone")
-		o.Progress = e.opts.Progress
-		return backbone.Connect(ctx, o)
+		return backbone.Connect(ctx, e.remoteOptions(*r, set))
 	}
 	return backbone.Open(ctx, backbone.Options{Namespace: set.Namespace, Name: set.Name, Dir: e.opts.DataDir,
 		Retention: set.Retention, Log: e.log.WithName("backbone")})
@@ -269,33 +242,19 @@ func (e *Engine) start(ctx context.Context, hurry <-chan struct{}) (err error) {
 	}()
 	e.keeper.Set(e.work, pods.Warm, e.connections(set))
 	if e.opts.Read != nil {
-		e.running.Go(func() { watch(e.work, e.opts.Read, e.opts.Input, e.reload, e.reloadFailed) })
+		e.running.Go(func() { watch(e.work, e.opts.Read, e.opts.Input, e.reload, e.unreadable) })
 	}
 	e.running.Go(func() { e.observe(e.work) })
 	return nil
 }
 
-// connections is how many pods may take trades in: as many as the vendor's account allows,
-// which is what the document says, or else what is usual with the vendor.
+// connections is how many pods may take trades in: as many as the document or what is usual with
+// the vendor allows, else every pod. More pods than partitions never do.
 func (e *Engine) connections(set *settings) int {
-	most := market.Partitions
-	endpoint := (*v1alpha1.VendorEndpoint)(nil)
-	switch f := &set.feedSpec; {
-	case f.Polygon != nil:
-		most, endpoint = 1, &f.Polygon.VendorEndpoint
-	case f.Alpaca != nil:
-		most, endpoint = 1, &f.Alpaca.VendorEndpoint
-	case f.Coinbase != nil:
-		endpoint = &f.Coinbase.VendorEndpoint
-	case f.Kraken != nil:
-		endpoint = &f.Kraken.VendorEndpoint
-	case f.Binance != nil:
-		endpoint = &f.Binance.VendorEndpoint
+	if set.Connections > 0 {
+		return int(set.Connections)
 	}
-	if endpoint != nil && endpoint.Connections != nil {
-		most = int(*endpoint.Connections)
-	}
-	return most
+	return market.Partitions
 }
 
 // stopKeeper lets the keeper give back what it holds and waits for it.
@@ -325,8 +284,12 @@ func (e *Engine) catchUp(ctx context.Context) error {
 			e.opts.Progress("inventing the past: at " + time.UnixMilli(ms).UTC().Format(time.DateTime))
 		}
 	}
-	if e.feed.Load().State == feed.Failed {
-		return <-e.failed
+	if e.opts.Remote == nil && e.feed.Load().State == feed.Failed {
+		select {
+		case err := <-e.failed:
+			return err
+		case <-ctx.Done():
+		}
 	}
 	return nil
 }

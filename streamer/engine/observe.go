@@ -168,23 +168,20 @@ func (e *Engine) moves() []podreport.Move {
 	return out
 }
 
-// report is what the process says of itself.
+// report is what the process says of the document that it runs or is about to.
 func (e *Engine) report() podreport.Report {
 	set, st := e.settings.Load(), e.whole.Load()
 	if !e.assembled.Load() {
-		return podreport.Report{Version: e.opts.Version, ConfigRevision: set.revision, Secrets: []podreport.Secret{}, Moves: []podreport.Move{},
+		return podreport.Report{ConfigRevision: set.revision, Moves: []podreport.Move{},
 			Partitions: []podreport.Partition{}, Feed: podreport.Feed{Name: set.source, State: st.State.String()}, Symbols: len(set.Symbols)}
 	}
-	r := podreport.Report{Version: e.opts.Version, ConfigRevision: set.revision, Epoch: e.view.epoch,
-		Secrets: []podreport.Secret{}, Moves: []podreport.Move{}, Partitions: []podreport.Partition{},
+	r := podreport.Report{ConfigRevision: set.revision, Epoch: e.view.epoch,
+		Moves: []podreport.Move{}, Partitions: []podreport.Partition{},
 		Feed:        podreport.Feed{Name: set.source, State: st.State.String(), Reason: st.Reason, Session: e.session(), WatermarkMs: e.reached()},
 		Connections: e.hub.Connections(), Ready: e.ready.Load(), Draining: e.draining.Load(), Symbols: len(set.Symbols),
 		Log: podreport.LogPositions{AppliedSeq: e.view.last()}}
 	r.Feed.Own = e.announcedFeed().State
 	r.ConfigGeneration = e.view.generation().Generation
-	if text := e.configError.Load(); text != nil {
-		r.ConfigError = *text
-	}
 	for _, g := range e.plane.Progress() {
 		if g.WatermarkMs >= market.EndOfFeed {
 			g.WatermarkMs = e.view.lastTrade(g.Partition)

@@ -11,8 +11,11 @@ import (
 	"github.com/marketstream/marketstream/streamer/logs"
 )
 
-// ErrOtherOwner says that the log belongs to another stream or to another kind of data.
+// ErrOtherOwner says that the log belongs to another stream, or that whose it is is not known.
 var ErrOtherOwner = errors.New("the log is another's")
+
+// ErrOtherFeed says that a log is of another kind of data than the feed is.
+var ErrOtherFeed = errors.New("the log is of another kind of data")
 
 // own returns the owner's record of the log, written first if the log is new. It refuses a
 // log of another stream, and one whose data is of another class: no invented bar may ever
@@ -27,7 +30,7 @@ func own(ctx context.Context, log logs.Log, want logs.Owner, now time.Time) (*lo
 			}
 		}
 		if err != nil || b.Last >= b.First {
-			return nil, errors.Join(err, fmt.Errorf("the log holds entries %d to %d and its owner's record is gone: whose they are is not known; give this stream a log of its own", b.First, b.Last))
+			return nil, errors.Join(err, fmt.Errorf("%w: it holds entries %d to %d and its owner's record is gone, so whose they are is not known; give this stream a log of its own", ErrOtherOwner, b.First, b.Last))
 		}
 		want.Epoch, want.EpochStartMs = newEpoch(), now.UnixMilli()
 		f := logs.Frame{Kind: logs.FrameOwner, Tag: randomTag(), Owner: &want}
@@ -57,7 +60,7 @@ func own(ctx context.Context, log logs.Log, want logs.Owner, now time.Time) (*lo
 	}
 	if has.Feed != want.Feed {
 		return nil, fmt.Errorf("%w: it holds %s data and this feed is %s; bars of the two are never mixed, so give this one a log of its own",
-			ErrOtherOwner, has.Feed, want.Feed)
+			ErrOtherFeed, has.Feed, want.Feed)
 	}
 	return has, nil
 }

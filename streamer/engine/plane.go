@@ -60,10 +60,10 @@ func (e *Engine) writerEnded(partition int, err error) {
 // writeAgain is after how long a partition is tried again whose writer met what it does not understand.
 const writeAgain = 10 * time.Second
 
-// planeFailed takes what the feed cannot get over. A process that serves goes on serving,
-// and says so; one that starts gives up.
+// planeFailed takes what the feed cannot get over. A process that serves, and a pod, goes on serving,
+// and says so; a process alone that starts gives up.
 func (e *Engine) planeFailed(err error) {
-	if !e.serving.Load() {
+	if !e.serving.Load() && e.opts.Remote == nil {
 		e.fail(err)
 		return
 	}

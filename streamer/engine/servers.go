@@ -5,8 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/marketstream/marketstream/streamer/httperr"
@@ -17,8 +21,9 @@ import (
 // changes state. The inner one answers from the start, so that probes see a process that
 // loads a long log alive; the outer one once it is opened.
 type servers struct {
-	public, internal *http.Server // public is nil until it is opened
-	e                *Engine
+	h                *host
+	public, internal *http.Server // public is nil until it answers
+	outer            atomic.Pointer[http.Handler]
 }
 
 const (
@@ -29,24 +34,33 @@ const (
 )
 
 // serve starts the inner port.
-func (e *Engine) serve() *servers {
-	s := &servers{e: e, internal: newServer(e.internalMux(), answerTimeout)}
-	s.run(s.internal, e.opts.Internal, "internal")
+func (h *host) serve() *servers {
+	s := &servers{h: h, internal: newServer(h.internalMux(), answerTimeout)}
+	var nothing http.Handler = http.HandlerFunc(h.postpone)
+	s.outer.Store(&nothing)
+	s.run(s.internal, h.opts.Internal, "internal")
 	return s
 }
 
-// open starts the outer port. Answers have a deadline, which history moves on while a client
+// open has h answer at the outer port. Answers have a deadline, which history moves on while a client
 // reads; streams take their connections from the server, and have deadlines of their own.
 func (s *servers) open(h http.Handler) {
-	s.e.cors.next = h
-	s.public = newServer(s.e.cors, answerTimeout)
-	s.run(s.public, s.e.opts.Public, "public")
+	s.outer.Store(&h)
+	s.answer()
+}
+
+// answer starts the outer port, once: whoever asks before a document is served is told that there is nothing yet.
+func (s *servers) answer() {
+	if s.public == nil {
+		s.public = newServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*s.outer.Load()).ServeHTTP(w, r) }), answerTimeout)
+		s.run(s.public, s.h.opts.Public, "public")
+	}
 }
 
 func (s *servers) run(srv *http.Server, l net.Listener, which string) {
 	go func() {
 		if err := srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			s.e.fail(fmt.Errorf("the %s port: %w", which, err))
+			s.h.fail(portError{fmt.Errorf("the %s port: %w", which, err)})
 		}
 	}()
 }
@@ -65,7 +79,7 @@ func (s *servers) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	if s.public == nil {
-		_ = s.e.opts.Public.Close()
+		_ = s.h.opts.Public.Close()
 	}
 	for _, srv := range []*http.Server{s.public, s.internal} {
 		if srv == nil {
@@ -77,39 +91,57 @@ func (s *servers) stop() {
 	}
 }
 
+const streamPath = "/stream/market"
+
+// publicMux is what browsers are answered by.
 func (e *Engine) publicMux() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/stream/market", e.hub)
+	mux.Handle(streamPath, e.hub)
 	mux.Handle("/api/", e.history.Handler())
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		httperr.New(http.StatusNotFound, "there is nothing at %s; see /stream/market, /api/history, /api/symbols, /api/coverage, /api/market/status", httperr.Clip(r.URL.Path)).Write(w)
 	})
-	return mux
+	e.cors.next = mux
+	return e.cors
 }
 
-func (e *Engine) internalMux() http.Handler {
+// comeBack bounds, in ms, after how long a client is to try again that finds nothing here yet.
+const comeBackLeast, comeBackMore = 2000, 4000
+
+// postpone answers while no document is served. An EventSource gives up for good at any status but 200, so it gets a
+// stream that tells it when to come back, and ends.
+func (h *host) postpone(w http.ResponseWriter, r *http.Request) {
+	e := httperr.New(http.StatusServiceUnavailable, "there is nothing to serve yet: %s", h.unready())
+	after := comeBackLeast + rand.IntN(comeBackMore)
+	w.Header().Set("Retry-After", strconv.Itoa((after+999)/1000))
+	if r.URL.Path != streamPath || r.URL.Query().Get("errors") == "http" || !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
+		e.Write(w)
+		return
+	}
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	body, _ := json.Marshal(map[string]any{"code": e.Code, "reason": e.Message}) // cannot fail
+	_, _ = fmt.Fprintf(w, "retry: %d\n\nevent: status\ndata: %s\n\n", after, body)
+}
+
+func (h *host) internalMux() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", e.metrics.Handler())
-	mux.HandleFunc(peer.Path, e.serveRings)
+	mux.Handle("GET /metrics", h.metrics.Handler())
+	mux.HandleFunc(peer.Path, h.serveRings)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		switch {
-		case e.draining.Load():
-			http.Error(w, "draining", http.StatusServiceUnavailable)
-		case !e.serving.Load():
-			http.Error(w, "starting", http.StatusServiceUnavailable)
-		case !e.ready.Load():
-			http.Error(w, "holding: "+e.pods.Load().Hold, http.StatusServiceUnavailable)
-		default:
-			_, _ = w.Write([]byte("ok\n"))
+		if why := h.unready(); why != "" {
+			http.Error(w, why, http.StatusServiceUnavailable)
+			return
 		}
+		_, _ = w.Write([]byte("ok\n"))
 	})
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")
-		_ = enc.Encode(e.report()) // a broken connection is the reader's
+		_ = enc.Encode(h.report()) // a broken connection is the reader's
 	})
 	return mux
 }

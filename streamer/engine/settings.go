@@ -23,6 +23,7 @@ import (
 // settings is a document ready for use. It does not change.
 type settings struct {
 	*v1alpha1.Resolved
+	document *v1alpha1.MarketStream
 	source   string // of the feed, by name
 	feedSpec v1alpha1.Feed
 	spec     ingest.Spec // without what the feed adds
@@ -37,7 +38,7 @@ type settings struct {
 func newSettings(doc *v1alpha1.MarketStream, in Input) (*settings, error) {
 	r := doc.Resolve()
 	sum := sha256.Sum256(in.Document)
-	s := &settings{Resolved: r, generation: in.Generation, source: doc.Spec.Feed.FeedName(), feedSpec: doc.Spec.Feed, revision: hex.EncodeToString(sum[:8]), largest: market.M1}
+	s := &settings{Resolved: r, document: doc, generation: in.Generation, source: doc.Spec.Feed.FeedName(), feedSpec: doc.Spec.Feed, revision: hex.EncodeToString(sum[:8]), largest: market.M1}
 	switch {
 	case r.Synthetic != nil:
 		s.feedClass = logs.FeedSynthetic
@@ -126,7 +127,11 @@ func (e *Engine) openFeed(ctx context.Context, s *settings) (*openFeed, error) {
 		if err != nil {
 			return nil, fmt.Errorf("spec.feed.replay.%w", err)
 		}
-		opts := replay.Options{Path: s.Replay.Path, Speed: speed, Loop: s.Replay.Loop == v1alpha1.LoopForever, Largest: s.largest}
+		path, err := recordingPath(e.opts.Recordings, s.Replay.Path)
+		if err != nil {
+			return nil, fmt.Errorf("spec.feed.replay.path: %w", err)
+		}
+		opts := replay.Options{Path: path, Speed: speed, Loop: s.Replay.Loop == v1alpha1.LoopForever, Largest: s.largest}
 		if s.spec.ConditionsName != "None" {
 			opts.Conditions = s.spec.Conditions.Parse
 		}

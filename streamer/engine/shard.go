@@ -122,8 +122,12 @@ func (e *Engine) podsChanged(v pods.View) {
 // serveRings answers other pods once there is something to answer with.
 func (e *Engine) serveRings(w http.ResponseWriter, r *http.Request) {
 	if !e.assembled.Load() || e.asked == nil {
-		httperr.New(http.StatusServiceUnavailable, "this pod has no rings for others yet").Write(w)
+		noRings(w)
 		return
 	}
 	e.asked.ServeHTTP(w, r)
+}
+
+func noRings(w http.ResponseWriter) {
+	httperr.New(http.StatusServiceUnavailable, "this pod has no rings for others yet").Write(w)
 }

@@ -2,6 +2,7 @@ package logs
 
 import (
 	"errors"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -107,6 +108,28 @@ func randomBatch(rnd *rand.Rand) (*BatchBuilder, []market.Entry, *market.SymbolT
 }
 
 // TestBatchRoundTrip: what is added is what is read, in a batch that is used again.
+// TestMaxRecord: no record is longer than is said, and one is as long.
+func TestMaxRecord(t *testing.T) {
+	const far = math.MinInt64
+	prices := market.Prices{Has: allPrices, Open: far, Close: 1 << 62, High: 1 << 62, Low: 1 << 62,
+		First: market.Stamp{Time: far, Order: 1 << 63}, Last: market.Stamp{Time: 1, Order: 1}}
+	wide := market.Int128{Hi: math.MinInt64, Lo: 1}
+	r := market.Record{Symbol: math.MaxUint32, Timeframe: market.M1, Flags: market.Partial, PriceScale: 1, Rev: math.MaxUint32, StartMs: far, EndMs: far + 7,
+		Prices: prices, Daily: prices, Volume: wide, Notional: wide, N: far}
+	r.Prices.Has |= market.WeakEnds
+	r.Daily.Open, r.Daily.Close = far/2, 1<<62
+	if n := len(appendRecord(nil, &r, &market.Record{})); n > MaxRecord || n < MaxRecord-12 {
+		t.Errorf("%d bytes, at most %d are said", n, MaxRecord)
+	}
+	rnd := rand.New(rand.NewPCG(1, 2))
+	for range 10_000 {
+		r, before := randomRecord(rnd, 1<<20), randomRecord(rnd, 1<<20)
+		if n := len(appendRecord(nil, &r, &before)); n > MaxRecord {
+			t.Fatalf("%d bytes: %+v after %+v", n, r, before)
+		}
+	}
+}
+
 func TestBatchRoundTrip(t *testing.T) {
 	var got Batch
 	for seed := range uint64(300) {

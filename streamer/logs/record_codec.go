@@ -21,6 +21,10 @@ const (
 // minRecord is the least that a record takes in bytes: bits, symbol, which prices, volume, count.
 const minRecord = 5
 
+// MaxRecord is the most that a record takes in bytes: both prices (8 numbers and a byte each), symbol and rev as 32 bits, period and
+// count as 64, volume and notional as 128, and 6 bytes.
+const MaxRecord = 2*(8*10+1) + 2*5 + 3*10 + 2*19 + 6
+
 const (
 	nsPerMs   = 1_000_000
 	allPrices = market.HasRange | market.HasEnds

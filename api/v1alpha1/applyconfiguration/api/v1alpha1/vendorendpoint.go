@@ -12,7 +12,7 @@ type VendorEndpointApplyConfiguration struct {
 	// RESTEndpoint for history and repair; absent: the vendor's own.
 	RESTEndpoint *string `json:"restEndpoint,omitempty"`
 	// Connections that the account allows at once. Absent: 1 where the vendor allows one for an
-	// account (polygon, alpaca), else the number of shards.
+	// account (polygon, alpaca), else as many as there are pods.
 	Connections *int32 `json:"connections,omitempty"`
 }
 

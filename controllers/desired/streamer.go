@@ -1,0 +1,44 @@
+package desired
+
+import (
+	"strconv"
+
+	apps "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	appsv1 "k8s.io/client-go/applyconfigurations/apps/v1"
+	corev1 "k8s.io/client-go/applyconfigurations/core/v1"
+)
+
+// Newest is the newest revision of the pod templates.
+const Newest = 1
+
+// streamerTemplates build the pods of streamers, by revision. Released ones are never changed.
+var streamerTemplates = [Newest + 1]func(*plan) *corev1.PodTemplateSpecApplyConfiguration{
+	1: streamerTemplate1,
+}
+
+// progressDeadline is above what a pod may take without anything being wrong: it is pulled, started,
+// has read its rings, and then holds /readyz for 2 minutes at most until clients are back.
+const progressDeadline = 600
+
+// deployment is the streamers. One is made before one goes: with that, and with pods that hold
+// themselves back, a roll goes at the pace of clients.
+func deployment(p *plan) *Object {
+	name := StreamerName(p.name)
+	d := appsv1.Deployment(name, p.Stream.Namespace).WithSpec(appsv1.DeploymentSpec().
+		WithReplicas(p.Streamer.Replicas).
+		WithSelector(p.selector(ComponentStreamer)).
+		WithStrategy(appsv1.DeploymentStrategy().WithType(apps.RollingUpdateDeploymentStrategyType).WithRollingUpdate(
+			appsv1.RollingUpdateDeployment().WithMaxSurge(intstr.FromInt32(1)).WithMaxUnavailable(intstr.FromInt32(0)))).
+		WithProgressDeadlineSeconds(progressDeadline).
+		WithRevisionHistoryLimit(3).
+		WithTemplate(streamerTemplates[p.Streamer.Revision](p)))
+	d.ObjectMetaApplyConfiguration = p.meta(name, ComponentStreamer)
+	d.WithAnnotations(p.Streamer.annotations(StreamerShape(p.Stream)))
+	return object("apps", "v1", "Deployment", d.ObjectMetaApplyConfiguration, d)
+}
+
+// annotations say what a workload was built from; the controller reads them back.
+func (w *Workload) annotations(shape string) map[string]string {
+	return map[string]string{AnnotationTemplate: strconv.Itoa(w.Revision), AnnotationImage: w.Image, AnnotationShape: shape}
+}
