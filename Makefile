@@ -18,7 +18,7 @@ RERUNS ?=
 GOTEST = $(if $(RERUNS),$(GOTESTSUM) --format standard-quiet --rerun-fails=$(RERUNS) --rerun-fails-max-failures=5 \
 	--rerun-fails-abort-on-data-race --packages=./... --,$(GO) test ./...)
 
-.PHONY: help build plugin run test unit lint bench chaos scenario generate check-generated check-tidy fuzz static docker
+.PHONY: help build plugin run test unit lint bench chaos scenario generate check-generated check-tidy fuzz static docker kube cluster-up cluster-down
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -39,8 +39,18 @@ test: ## everything that CI checks
 	@echo "== gofmt"; out=$$(gofmt -l api cmd $(wildcard controllers) streamer hack); test -z "$$out" || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
 	@echo "== go vet"; $(GO) vet ./... && cd hack && $(GO) vet ./... && cd bench && $(GO) vet ./...
 	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory kube
 	@echo "== tests of hack"; cd hack && $(GOTEST) -count=1
 	@$(MAKE) --no-print-directory check-generated check-tidy lint
+
+kube: ## the programs of Kubernetes that tests need, built once
+	@echo "== programs of Kubernetes"; cd hack && $(GO) run ./cluster build
+
+cluster-up: ## a Kubernetes cluster on this machine, as root; ARGS="-nodes 2 -prometheus"
+	@cd hack && $(GO) run ./cluster up $(ARGS)
+
+cluster-down: ## stop it and remove its state
+	@cd hack && $(GO) run ./cluster down
 
 unit: $(if $(RERUNS),$(GOTESTSUM)) ## the tests of the module
 	@echo "== go test $(RACE)"

@@ -16,7 +16,7 @@ import (
 // backboneCommand runs a node of a backbone in this process.
 func backboneCommand(ctx context.Context, args []string, out, errs io.Writer) error {
 	fs := newFlags("backbone", errs)
-	o := backbone.NodeOptions{}
+	o := backbone.NodeOptions{Version: version}
 	fs.StringVar(&o.Store, "store", "", "directory that keeps everything, on a volume of its own (required)")
 	fs.BoolVar(&o.OnVolume, "on-volume", false, "refuse a store on the root file system: its volume is not mounted")
 	fs.StringVar(&o.Name, "name", "", "name of this node, the same for ever; ends in its place, -0, -1 or -2 (required)")
@@ -24,7 +24,9 @@ func backboneCommand(ctx context.Context, args []string, out, errs io.Writer) er
 	fs.StringVar(&o.ClusterListen, "cluster-listen", "", "address for the other nodes")
 	routes := fs.String("routes", "", "cluster addresses of all three nodes, this one too: host:port,host:port,host:port")
 	fs.IntVar(&o.Replicas, "replicas", 1, "nodes that are wanted: 1 or 3; a change moves what is stored")
-	fs.StringVar(&o.Credentials, "credentials", "", "file with the token that streamers and nodes show; its last two values are taken; empty: whoever comes is let in")
+	fs.StringVar(&o.Credentials, "credentials", "", "file with the token that streamers and nodes show; its last two values are taken, and it is waited for; empty: whoever comes is let in")
+	fs.StringVar(&o.CredentialsSecret, "credentials-secret", "", "name of the Secret that --credentials is of, for /status")
+	fs.StringVar(&o.TLSSecret, "tls-secret", "", "name of the Secret that --tls-cert is of, for /status")
 	fs.StringVar(&o.Cert, "tls-cert", "", "file with this node's certificate; read again when it changes")
 	fs.StringVar(&o.Key, "tls-key", "", "file with its key")
 	fs.StringVar(&o.CA, "tls-ca", "", "file with the certificates that other nodes' are signed by")

@@ -25,6 +25,7 @@ type command struct {
 var commands = []command{
 	{"run", "run -f FILE [flags]", "run a MarketStream on this machine: log, feed, bars and streams in one process", runCommand},
 	{"streamer", "streamer --config DIR --backbone URL [flags]", "run one of the many processes of a MarketStream", streamerCommand},
+	{"operator", "operator --image IMAGE [flags]", "run the operator of a Kubernetes cluster: MarketStream objects in, pods out", operatorCommand},
 	{"tail", "tail SYMBOL [flags]", "print the bars of a running stream as they close", tailCommand},
 	{"backbone", "backbone --store DIR …", "run a node of a backbone, the logs that the pods of a stream share", backboneCommand},
 	{"version", "version", "print the version; --version does too", versionCommand},

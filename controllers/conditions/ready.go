@@ -39,10 +39,10 @@ func stalled(in *Input, _ map[string]Condition) Condition {
 	return not("NotStalled", "")
 }
 
-// refused is what a pod says of the newest document.
+// refused is what a pod says of the newest document. One of a template of before does not matter: it goes.
 func refused(in *Input) (reason, says string) {
 	for _, p := range in.Seen.Streamers.Staying() {
-		if p.Report == nil || p.Report.ConfigError == "" {
+		if p.Report == nil || p.Report.ConfigError == "" || !in.Seen.Streamers.Fresh(p) {
 			continue
 		}
 		reason = p.Report.ConfigReason
@@ -67,6 +67,9 @@ func reconciling(in *Input, before map[string]Condition) Condition {
 	if before[v1alpha1.ConditionPaused].Status == metav1.ConditionTrue {
 		return not("Paused", "nothing is changed while it is paused")
 	}
+	if c := before[v1alpha1.ConditionStalled]; c.Status == metav1.ConditionTrue { // kstatus: not under way, but failed
+		return not(c.Reason, "see Stalled")
+	}
 	steps := append([]string(nil), in.Streamers.Why...)
 	if in.Backbone != nil {
 		steps = append(steps, in.Backbone.Why...)
@@ -82,7 +85,7 @@ func reconciling(in *Input, before map[string]Condition) Condition {
 		return is("MovingBackbone", "%s", in.Backbone.Moving)
 	case len(in.Growth.Claims) > 0 || in.Growth.Remake:
 		return is("GrowingVolumes", "%s", strings.Join(in.Growth.Why, "; "))
-	case in.Backbone != nil && !nodes.Done():
+	case in.Backbone != nil && (before[v1alpha1.ConditionBackboneReady].Status != metav1.ConditionTrue || changing(nodes)):
 		return is("Backbone", "%s%s", progress(nodes, "node"), detail)
 	case !pods.Done() || pods.Replicas != shards(in):
 		return is("Rolling", "%s%s", progress(pods, "streamer"), detail)
@@ -91,6 +94,19 @@ func reconciling(in *Input, before map[string]Condition) Condition {
 		return is("Reloading", "%s not run document %s yet", does(late), in.Document.Revision)
 	}
 	return not("Settled", "")
+}
+
+// changing reports whether nodes come, go or take a template; one that is away does neither.
+func changing(w *observed.Workload) bool {
+	if !w.Settled || len(w.Pods) != int(w.Replicas) {
+		return true
+	}
+	for i := range w.Pods {
+		if w.Pods[i].Leaving || !w.Fresh(&w.Pods[i]) {
+			return true
+		}
+	}
+	return false
 }
 
 // shards that are wanted.
@@ -139,8 +155,8 @@ func ready(in *Input, before map[string]Condition) Condition {
 		bad  metav1.ConditionStatus
 	}{
 		{v1alpha1.ConditionStalled, metav1.ConditionTrue},
-		{v1alpha1.ConditionReconciling, metav1.ConditionTrue},
 		{v1alpha1.ConditionBackboneReady, metav1.ConditionFalse},
+		{v1alpha1.ConditionReconciling, metav1.ConditionTrue},
 		{v1alpha1.ConditionExposed, metav1.ConditionFalse},
 	} {
 		if c := before[row.kind]; c.Status == row.bad {

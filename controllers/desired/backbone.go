@@ -29,6 +29,8 @@ func statefulSet(p *plan) *Object {
 		return nil
 	}
 	name := BackboneName(p.name)
+	notes := p.Backbone.annotations(BackboneShape(p.Stream))
+	notes[AnnotationNodes] = strconv.Itoa(int(p.BackboneNodes))
 	s := appsv1.StatefulSet(name, p.Stream.Namespace).WithSpec(appsv1.StatefulSetSpec().
 		WithReplicas(p.Backbone.Replicas).
 		WithSelector(p.selector(ComponentBackbone)).
@@ -40,10 +42,8 @@ func statefulSet(p *plan) *Object {
 			WithWhenScaled(apps.DeletePersistentVolumeClaimRetentionPolicyType)). // a node left only when the others have all it held
 		WithRevisionHistoryLimit(3).
 		WithVolumeClaimTemplates(volumeClaim(p)).
-		WithTemplate(backboneTemplates[p.Backbone.Revision](p)))
+		WithTemplate(backboneTemplates[p.Backbone.Revision](p).WithAnnotations(notes)))
 	s.ObjectMetaApplyConfiguration = p.meta(name, ComponentBackbone)
-	notes := p.Backbone.annotations(BackboneShape(p.Stream))
-	notes[AnnotationNodes] = strconv.Itoa(int(p.BackboneNodes))
 	s.WithAnnotations(notes)
 	return object("apps", "v1", "StatefulSet", s.ObjectMetaApplyConfiguration, s)
 }

@@ -25,6 +25,7 @@ const progressDeadline = 600
 // themselves back, a roll goes at the pace of clients.
 func deployment(p *plan) *Object {
 	name := StreamerName(p.name)
+	notes := p.Streamer.annotations(StreamerShape(p.Stream))
 	d := appsv1.Deployment(name, p.Stream.Namespace).WithSpec(appsv1.DeploymentSpec().
 		WithReplicas(p.Streamer.Replicas).
 		WithSelector(p.selector(ComponentStreamer)).
@@ -32,13 +33,14 @@ func deployment(p *plan) *Object {
 			appsv1.RollingUpdateDeployment().WithMaxSurge(intstr.FromInt32(1)).WithMaxUnavailable(intstr.FromInt32(0)))).
 		WithProgressDeadlineSeconds(progressDeadline).
 		WithRevisionHistoryLimit(3).
-		WithTemplate(streamerTemplates[p.Streamer.Revision](p)))
+		WithTemplate(streamerTemplates[p.Streamer.Revision](p).WithAnnotations(notes)))
 	d.ObjectMetaApplyConfiguration = p.meta(name, ComponentStreamer)
-	d.WithAnnotations(p.Streamer.annotations(StreamerShape(p.Stream)))
+	d.WithAnnotations(notes)
 	return object("apps", "v1", "Deployment", d.ObjectMetaApplyConfiguration, d)
 }
 
-// annotations say what a workload was built from; the controller reads them back.
+// annotations say what a workload was built from; the controller reads them back. Its pods have them too:
+// one of another template is known by them.
 func (w *Workload) annotations(shape string) map[string]string {
 	return map[string]string{AnnotationTemplate: strconv.Itoa(w.Revision), AnnotationImage: w.Image, AnnotationShape: shape}
 }

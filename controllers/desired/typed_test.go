@@ -2,6 +2,9 @@ package desired_test
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -126,6 +129,32 @@ func TestLittleMemory(t *testing.T) {
 	for _, want := range []string{"- --max-memory\n- \"268435456\"\n", "- --max-store\n- 2457Mi\n"} {
 		if !strings.Contains(args, want) {
 			t.Errorf("want %q in\n%s", want, args)
+		}
+	}
+}
+
+// TestFlags: the programs know the flags that pods give them.
+func TestFlags(t *testing.T) {
+	declared := regexp.MustCompile(`fs\.\w+\((?:&[\w.]+, )?"([a-z-]+)",`)
+	all, _ := bodies(t, load(t, "everything"))
+	for id, source := range map[string]string{"deployment-us-equities-streamer": "streamer.go", "statefulset-us-equities-backbone": "backbone.go"} {
+		code, err := os.ReadFile(filepath.Join("..", "..", "cmd", "marketstream", source))
+		if err != nil {
+			t.Fatal(err)
+		}
+		flags := make(map[string]bool)
+		for _, m := range declared.FindAllStringSubmatch(string(code), -1) {
+			flags["--"+m[1]] = true
+		}
+		containers, _ := at(all[id], "spec", "template", "spec", "containers").([]any)
+		args, _ := at(containers[0].(map[string]any), "args").([]any)
+		if args[0] != strings.TrimSuffix(source, ".go") || len(args) < 10 {
+			t.Errorf("%s: runs %v", id, args)
+		}
+		for _, a := range args {
+			if arg, _ := a.(string); strings.HasPrefix(arg, "--") && !flags[arg] {
+				t.Errorf("%s: %s does not know %s", id, source, arg)
+			}
 		}
 	}
 }

@@ -23,30 +23,30 @@ type BackboneDecision struct {
 // decided of the streamers, whose image the nodes get once all of them run it.
 func Backbone(live *observed.Workload, want *Want, streamers *Decision, pods *observed.Workload) BackboneDecision {
 	var d BackboneDecision
-	d.Decision = template(live, want)
+	shape := *want
+	shape.Image, shape.Own = "", live.Image // the image is for the streamers to have first
+	if !live.Exists || live.Image == "" {
+		shape.Own = streamers.Image
+	}
+	d.Decision = template(live, &shape)
 	d.Nodes, d.Replicas = want.Replicas, want.Replicas
 	if !live.Exists {
-		d.Image = streamers.Image
 		return d
 	}
-	d.image(live, streamers, pods)
+	d.image(live, want, streamers, pods)
 	d.move(live)
 	d.next(live)
 	return d
 }
 
 // image has the nodes wait for the streamers.
-func (d *BackboneDecision) image(live *observed.Workload, streamers *Decision, pods *observed.Workload) {
-	d.Image = live.Image
+func (d *BackboneDecision) image(live *observed.Workload, want *Want, streamers *Decision, pods *observed.Workload) {
 	if streamers.Image == live.Image || live.Image == "" {
-		if live.Image == "" {
-			d.Image = streamers.Image
-		}
 		return
 	}
 	if pods.Exists && pods.Image == streamers.Image && pods.Done() {
 		d.say("rolls: every streamer runs %s", streamers.Image)
-		d.Image, d.Rolls = streamers.Image, true
+		d.Image, d.Template, d.Rolls = streamers.Image, want.Newest, true
 		return
 	}
 	d.say("keeps image %s until every streamer runs %s and is ready", live.Image, streamers.Image)
@@ -88,7 +88,7 @@ func doing(p *observed.Pod) string {
 // next names the node that is to go for the newest template: none while another is not well, the
 // last first; in a move the first node, once the others run.
 func (d *BackboneDecision) next(live *observed.Workload) {
-	if !live.Settled {
+	if !live.Settled || d.Replicas < live.Replicas { // those that go take no template
 		return
 	}
 	var stale []*observed.Pod

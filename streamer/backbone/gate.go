@@ -103,6 +103,16 @@ func (g *gate) state() (open bool, failure string) {
 	return g.open, ""
 }
 
+// trouble is what is wrong with the file as it is; nil: nothing.
+func (g *gate) trouble() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.failure == "" {
+		return nil
+	}
+	return errors.New(g.failure)
+}
+
 func sameToken(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
 // knows reports whether a token is one of the last two.

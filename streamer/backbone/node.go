@@ -32,11 +32,15 @@ type NodeOptions struct {
 	Routes []string
 	// Replicas are the nodes that are wanted: 1 or 3.
 	Replicas int
-	// Credentials is a file with the token that clients and nodes show; "": whoever comes is let in.
+	// Credentials is a file with the token that clients and nodes show; "": whoever comes is let in. A node whose file is
+	// not there waits for it; so it does for those of its certificate.
 	Credentials string
 	// Cert and Key are files with this node's certificate, CA one with those that the other
 	// nodes' may be signed by; "": no TLS. The certificate is read again when it changes.
 	Cert, Key, CA string
+	// CredentialsSecret and TLSSecret are the names of the Secrets that these files are of, for [Node.Status]; "": not known.
+	CredentialsSecret, TLSSecret string
+	Version                      string
 	// MaxStore bounds what is stored in files, in bytes; 0: 80 % of what the volume has for it, and never more.
 	MaxStore int64
 	// MaxMemory bounds what is stored in memory, in bytes; 0: 768 MiB.
@@ -58,7 +62,7 @@ type Node struct {
 	routes   []*url.URL
 	lock     *dirLock
 	gate     *gate
-	tls      *nodeTLS // nil: none
+	tls      *nodeTLS // nil: none, or not yet; the goroutine of run alone uses it
 	maxStore int64
 	free     func(dir string) (int64, error) // space of a volume
 	health   *nodeHealth
@@ -75,6 +79,7 @@ type Node struct {
 	draining bool
 	full     string // why nothing is stored; "": it is
 	err      error  // why run has returned, before it was told to
+	lacks    error  // a file that it waits for
 }
 
 // StartNode starts a node, or says in one sentence why not. Once it has returned the node
@@ -177,11 +182,6 @@ func (n *Node) prepare() (err error) {
 	if n.maxStore, err = n.fitStore(); err != nil {
 		return err
 	}
-	if n.o.Cert != "" {
-		if n.tls, err = newNodeTLS(n.o.Cert, n.o.Key, n.o.CA, n.o.Log); err != nil {
-			return err
-		}
-	}
 	n.gate = newGate(n.o.Credentials, n.o.Log)
 	n.gate.changed = func(token string) {
 		if s := n.serving(); s != nil {
@@ -195,6 +195,7 @@ func (n *Node) prepare() (err error) {
 // run does what decide says, until ctx ends or something fails that trying again does not mend.
 func (n *Node) run(ctx context.Context) error {
 	defer func() { n.gate.set(false) }()
+	n.equip(ctx)
 	var g *greeter
 	defer func() { g.stop() }()
 	for ctx.Err() == nil {
@@ -236,6 +237,29 @@ func (n *Node) run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// equip waits for the files that the node is known by: the Secrets that they are of may come later than it.
+func (n *Node) equip(ctx context.Context) {
+	for ctx.Err() == nil {
+		var err error
+		if _, failure := n.gate.state(); failure != "" {
+			err = errors.New(failure)
+		} else if n.o.Cert != "" {
+			n.tls, err = newNodeTLS(n.o.Cert, n.o.Key, n.o.CA, n.o.Log)
+		}
+		n.mu.Lock()
+		n.lacks = err
+		n.mu.Unlock()
+		if err == nil {
+			return
+		}
+		n.say("waiting: " + err.Error())
+		select {
+		case <-time.After(lookEvery):
+		case <-ctx.Done():
+		}
+	}
 }
 
 // rest waits for others. A node that the backbone has left needs its store no more.
@@ -287,8 +311,14 @@ func (n *Node) serving() *nodeServer {
 
 func (n *Node) setServing(s *nodeServer) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.current = s
+	n.mu.Unlock()
+	if s == nil {
+		return
+	}
+	if token := n.gate.newest(); token != s.shown() { // it has changed since the server was given its routes
+		s.newToken(token)
+	}
 }
 
 // say tells what the node does, once.

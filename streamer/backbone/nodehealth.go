@@ -7,7 +7,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"time"
+
+	"github.com/marketstream/marketstream/api/podreport"
 )
 
 const probeWithin = 5 * time.Second
@@ -88,24 +92,18 @@ func answerProbe(w http.ResponseWriter, err error) {
 
 // NodeStatus is what a node says of itself at /status.
 type NodeStatus struct {
-	Name       string `json:"name"`
-	Generation int    `json:"generation"`
-	Replicas   int    `json:"replicas"` // of the generation; 0: none yet
-	Moving     string `json:"moving,omitempty"`
-	Ready      bool   `json:"ready"`
-	Reason     string `json:"reason,omitempty"` // why it is not
-	Doing      string `json:"doing"`
-	StoreBytes int64  `json:"storeBytes"`
-	MaxBytes   int64  `json:"maxBytes"`
-	FreeBytes  int64  `json:"freeBytes"`
-	Memory     int64  `json:"memoryBytes"`
-	Clients    int    `json:"clients"`
+	podreport.Node
+	StoreBytes int64 `json:"storeBytes"`
+	MaxBytes   int64 `json:"maxBytes"`
+	FreeBytes  int64 `json:"freeBytes"`
+	Memory     int64 `json:"memoryBytes"`
 }
 
 // Status says what the node does and holds.
 func (n *Node) Status() NodeStatus {
 	n.mu.Lock()
-	st := NodeStatus{Name: n.o.Name, Generation: n.state.Generation, Replicas: n.state.Replicas, Doing: n.said, MaxBytes: n.maxStore}
+	st := NodeStatus{MaxBytes: n.maxStore, Node: podreport.Node{Name: n.o.Name, Version: n.o.Version, Generation: n.state.Generation,
+		Replicas: n.state.Replicas, Doing: n.said}}
 	if n.state.Move != nil {
 		st.Moving = n.state.Move.Step
 	}
@@ -114,7 +112,7 @@ func (n *Node) Status() NodeStatus {
 	if err := n.Ready(); err != nil {
 		st.Reason = err.Error()
 	}
-	st.Ready = st.Reason == ""
+	st.Ready, st.Secrets = st.Reason == "", n.secrets()
 	if free, err := n.free(n.o.Store); err == nil {
 		st.FreeBytes = free
 	}
@@ -128,6 +126,43 @@ func (n *Node) Status() NodeStatus {
 		}
 	}
 	return st
+}
+
+// secrets says of the files that the node is known by whether they are there.
+func (n *Node) secrets() (all []podreport.Secret) {
+	n.mu.Lock()
+	lacks := n.lacks
+	n.mu.Unlock()
+	add := func(name string, err error, files ...string) {
+		s := podreport.Secret{Name: name, State: podreport.SecretLoaded}
+		if name == "" {
+			s.Name = files[0]
+		}
+		for _, f := range files {
+			if _, gone := os.Stat(f); f != "" && errors.Is(gone, os.ErrNotExist) {
+				s.State, s.Reason = podreport.SecretMissing, filepath.Base(f)+": there is no such file"
+			}
+		}
+		if s.State == podreport.SecretLoaded && err != nil {
+			s.State, s.Reason = podreport.SecretBad, err.Error()
+		}
+		if s.State != podreport.SecretLoaded && lacks == nil {
+			s.Reason += "; what was loaded of it before stays in use"
+		}
+		all = append(all, s)
+	}
+	if n.o.Credentials != "" {
+		add(n.o.CredentialsSecret, n.gate.trouble(), n.o.Credentials)
+	}
+	if n.o.Cert != "" {
+		_, waits := n.gate.state()
+		var err error
+		if waits == "" {
+			err = lacks
+		}
+		add(n.o.TLSSecret, err, n.o.Cert, n.o.Key, n.o.CA)
+	}
+	return all
 }
 
 func (h *nodeHealth) status(w http.ResponseWriter, _ *http.Request) {

@@ -112,7 +112,8 @@ func (s *nodeServer) listen() error {
 	if s.n.tls != nil {
 		o.Cluster.TLSConfig, o.Cluster.TLSTimeout = s.n.tls.forNodes(), tlsTimeout
 	}
-	o.Routes = s.n.routesWith(s.n.gate.newest())
+	s.shows = s.n.gate.newest()
+	o.Routes = s.n.routesWith(s.shows)
 	return nil
 }
 

@@ -166,8 +166,9 @@ func decide(s nodeState, ordinal, wanted int, others []greeting, alone bool) dec
 		return decision{do: move, to: s, why: fmt.Sprintf("%d nodes are wanted, there were %d", wanted, s.Replicas)}
 	case newest.generation > 0 && newest.replicas == 3:
 		return decision{do: adopt, to: nodeState{Generation: newest.generation, Replicas: 3}, why: newest.name + " knows a backbone"}
-	case alone || len(others) == 2:
-		return decision{do: found, to: nodeState{Generation: max(newest.generation, 0) + 1, Replicas: wanted}, why: "nobody has a store"}
+	case alone || len(others) == 2 || wanted == 1:
+		// One node waits for no others that may not exist. If some come later that have a store, they keep it, and say so.
+		return decision{do: found, to: nodeState{Generation: newest.generation + 1, Replicas: wanted}, why: "nobody has a store"}
 	}
 	return decision{do: wait, why: fmt.Sprintf("%d of 2 other nodes answer: a backbone is begun when all say that they have no store", len(others))}
 }

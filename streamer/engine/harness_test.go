@@ -45,15 +45,32 @@ type running struct {
 	stop          context.CancelFunc
 }
 
+// serve runs a document and waits until it serves.
 func serve(t *testing.T, document, dir string) *running {
 	t.Helper()
-	r := &running{t: t, ended: make(chan error, 1)}
-	r.edit(document)
 	doc, err := v1alpha1.Decode([]byte(document))
 	if err != nil {
 		t.Fatal(err)
 	}
+	r, ready := launch(t, document, Options{Document: doc, DataDir: dir})
+	select {
+	case <-ready:
+	case err := <-r.ended:
+		r.ended <- err
+		t.Fatal("it ended: ", err)
+	case <-time.After(guard):
+		t.Fatal("it is not ready")
+	}
+	return r
+}
+
+// launch runs what is to be read as a document.
+func launch(t *testing.T, document string, o Options) (r *running, ready chan struct{}) {
+	t.Helper()
+	r = &running{t: t, ended: make(chan error, 1)}
+	r.edit(document)
 	var at [2]net.Listener
+	var err error
 	for i := range at {
 		if at[i], err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 			t.Fatal(err)
@@ -62,7 +79,8 @@ func serve(t *testing.T, document, dir string) *running {
 	r.url, r.internal = "http://"+at[0].Addr().String(), "http://"+at[1].Addr().String()
 	ctx, stop := context.WithCancel(context.Background())
 	r.stop = stop
-	ready, hurry := make(chan struct{}), make(chan struct{})
+	ready = make(chan struct{})
+	hurry := make(chan struct{})
 	close(hurry)
 	log := funcr.New(func(_, args string) {
 		for {
@@ -76,25 +94,17 @@ func serve(t *testing.T, document, dir string) *running {
 			}
 		}
 	}, funcr.Options{})
-	go func() {
-		r.ended <- Run(ctx, Options{Document: doc, Input: *r.input.Load(), DataDir: dir, Public: at[0], Internal: at[1], Version: "test", Log: log,
-			Ready: func() { close(ready) }, Read: func() (Input, error) {
-				if r.unreadable.Load() {
-					return Input{}, fmt.Errorf("it is on a disk that is not there")
-				}
-				return *r.input.Load(), nil
-			}}, hurry)
-	}()
-	t.Cleanup(r.end)
-	select {
-	case <-ready:
-	case err := <-r.ended:
-		r.ended <- err
-		t.Fatal("it ended: ", err)
-	case <-time.After(guard):
-		t.Fatal("it is not ready")
+	o.Input, o.Public, o.Internal, o.Version, o.Log = *r.input.Load(), at[0], at[1], "test", log
+	o.Ready = func() { close(ready) }
+	o.Read = func() (Input, error) {
+		if r.unreadable.Load() {
+			return Input{}, fmt.Errorf("it is on a disk that is not there")
+		}
+		return *r.input.Load(), nil
 	}
-	return r
+	go func() { r.ended <- Run(ctx, o, hurry) }()
+	t.Cleanup(r.end)
+	return r, ready
 }
 
 // end stops it, and waits.

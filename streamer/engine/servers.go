@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/marketstream/marketstream/api/podreport"
 	"github.com/marketstream/marketstream/streamer/httperr"
 	"github.com/marketstream/marketstream/streamer/peer"
 )
@@ -105,15 +106,18 @@ func (e *Engine) publicMux() http.Handler {
 	return e.cors
 }
 
-// comeBack bounds, in ms, after how long a client is to try again that finds nothing here yet.
+// A client that finds nothing here yet is to come back after so many ms, and up to as many more.
 const comeBackLeast, comeBackMore = 2000, 4000
 
-// postpone answers while no document is served. An EventSource gives up for good at any status but 200, so it gets a
+// postpone answers while no document is served. Why is nothing to tell the world: /status does. An EventSource gives up for good at any status but 200, so it gets a
 // stream that tells it when to come back, and ends.
 func (h *host) postpone(w http.ResponseWriter, r *http.Request) {
-	e := httperr.New(http.StatusServiceUnavailable, "there is nothing to serve yet: %s", h.unready())
+	e := httperr.New(http.StatusServiceUnavailable, "this pod has nothing to serve yet; come back")
 	after := comeBackLeast + rand.IntN(comeBackMore)
 	w.Header().Set("Retry-After", strconv.Itoa((after+999)/1000))
+	if r.URL.Path == streamPath {
+		h.metrics.Rejected.WithLabelValues(strconv.Itoa(e.Code)).Inc()
+	}
 	if r.URL.Path != streamPath || r.URL.Query().Get("errors") == "http" || !strings.Contains(r.Header.Get("Accept"), "text/event-stream") {
 		e.Write(w)
 		return
@@ -136,12 +140,6 @@ func (h *host) internalMux() http.Handler {
 		}
 		_, _ = w.Write([]byte("ok\n"))
 	})
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		_ = enc.Encode(h.report()) // a broken connection is the reader's
-	})
+	mux.Handle("GET /status", podreport.Handler(h.report))
 	return mux
 }

@@ -1,0 +1,155 @@
+package local
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/marketstream/marketstream/hack/kube"
+)
+
+// Volumes is how many claims a node can hold.
+const Volumes = 12
+
+// apply has the cluster be as a manifest says.
+func (c *Cluster) apply(ctx context.Context, manifest string, values map[string]any) error {
+	text, err := render(manifest, values)
+	if err != nil {
+		return err
+	}
+	_, err = c.kubectl(ctx, text, "apply", "--server-side", "--force-conflicts", "-f", "-")
+	return err
+}
+
+// rolledOut waits for a workload. Its pods say what keeps it.
+func (c *Cluster) rolledOut(ctx context.Context, namespace, workload string) error {
+	_, err := c.kubectl(ctx, nil, "rollout", "status", "-n", namespace, workload, "--timeout", stepWithin.String())
+	if err == nil {
+		return nil
+	}
+	pods, _ := c.kubectl(ctx, nil, "get", "pods,events", "-n", namespace)
+	return fmt.Errorf("%w\n%s", err, pods)
+}
+
+// imageOf is the name of an addon's image.
+func (c *Cluster) imageOf(ctx context.Context, program string) (string, error) {
+	_, version, err := kube.Get(ctx, c.opts.Log, program)
+	return registry + program + ":" + version, err
+}
+
+func (c *Cluster) coreDNS(ctx context.Context) error {
+	img, err := c.imageOf(ctx, "coredns")
+	if err != nil {
+		return err
+	}
+	if err := c.apply(ctx, "coredns.yaml", map[string]any{"Image": img, "DNS": dnsIP}); err != nil {
+		return err
+	}
+	return c.rolledOut(ctx, "kube-system", "deployment/coredns")
+}
+
+// volumes makes a default storage class of directories. Those whose claim is gone are emptied and offered again.
+func (c *Cluster) volumes(ctx context.Context) error {
+	if err := c.apply(ctx, "storageclass.yaml", nil); err != nil {
+		return err
+	}
+	for i := 1; i <= c.opts.Nodes; i++ {
+		n := c.node(i)
+		for v := range Volumes {
+			name := fmt.Sprintf("%s-%d", n.name, v)
+			phase, _ := c.kubectl(ctx, nil, "get", "pv", name, "-o", "jsonpath={.status.phase}") // none: it is made
+			dir := filepath.Join(c.opts.Dir, "volumes", name)
+			switch string(phase) {
+			case "Bound", "Available":
+				continue
+			case "Released", "Failed":
+				if _, err := c.kubectl(ctx, nil, "delete", "pv", name); err != nil {
+					return err
+				}
+				if err := os.RemoveAll(dir); err != nil {
+					return err
+				}
+			}
+			if err := os.MkdirAll(dir, 0o777); err != nil { //nolint:gosec // pods of any user write there
+				return err
+			}
+			if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // the same, whatever umask says
+				return err
+			}
+			if err := c.apply(ctx, "volume.yaml", map[string]any{"Name": name, "Path": dir, "Node": n.name}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// traefik installs the Gateway API's CRDs and Traefik, which takes 80 and 443 of the first node.
+func (c *Cluster) traefik(ctx context.Context) error {
+	dir, err := kube.ModuleDir(ctx, "traefik", "sigs.k8s.io/gateway-api")
+	if err != nil {
+		return err
+	}
+	if _, err := c.kubectl(ctx, nil, "apply", "--server-side", "--force-conflicts", "-f", filepath.Join(dir, "config", "crd", "standard")); err != nil {
+		return err
+	}
+	if err := c.ca.Server("example-test", "*.example.test", "example.test"); err != nil {
+		return err
+	}
+	img, err := c.imageOf(ctx, "traefik")
+	if err != nil {
+		return err
+	}
+	cert, err := os.ReadFile(c.ca.Cert("example-test"))
+	if err != nil {
+		return err
+	}
+	key, err := os.ReadFile(c.ca.Key("example-test"))
+	if err != nil {
+		return err
+	}
+	encode := base64.StdEncoding.EncodeToString
+	n := c.node(1)
+	if err := c.apply(ctx, "traefik.yaml", map[string]any{"Image": img, "Node": n.name, "IP": n.ip, "Cert": encode(cert), "Key": encode(key)}); err != nil {
+		return err
+	}
+	return c.rolledOut(ctx, "traefik", "deployment/traefik")
+}
+
+// prometheus installs prometheus-operator and a Prometheus that follows every ServiceMonitor and PrometheusRule.
+func (c *Cluster) prometheus(ctx context.Context) error {
+	dir, err := kube.ModuleDir(ctx, "prometheus-operator", "github.com/prometheus-operator/prometheus-operator")
+	if err != nil {
+		return err
+	}
+	crds := filepath.Join(dir, "example", "prometheus-operator-crd")
+	if _, err := c.kubectl(ctx, nil, "apply", "--server-side", "--force-conflicts", "-f", crds); err != nil {
+		return err
+	}
+	values := map[string]any{}
+	for key, program := range map[string]string{"Operator": "prometheus-operator", "Reloader": "prometheus-config-reloader", "Prometheus": "prometheus"} {
+		if values[key], err = c.imageOf(ctx, program); err != nil {
+			return err
+		}
+	}
+	if err := c.apply(ctx, "prometheus-operator.yaml", values); err != nil {
+		return err
+	}
+	if err := c.rolledOut(ctx, "monitoring", "deployment/prometheus-operator"); err != nil {
+		return err
+	}
+	if err := c.apply(ctx, "prometheus.yaml", values); err != nil {
+		return err
+	}
+	// The operator makes the StatefulSet when it sees the Prometheus.
+	err = c.until(ctx, nil, func() error {
+		_, err := c.kubectl(ctx, nil, "get", "-n", "monitoring", "statefulset/prometheus-main")
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return c.rolledOut(ctx, "monitoring", "statefulset/prometheus-main")
+}
