@@ -121,13 +121,13 @@ func TestStatus(t *testing.T) {
 	has(t, out, "not known yet: the last change", "hibernated", "resume eq", "of generation 2; the object is at 3")
 
 	stalled := usual()
-	stalled[streamPath] = text(200, `{"metadata":{"name":"eq","namespace":"team","generation":1},"spec":{"feed":{}},"status":{"conditions":[
+	stalled[streamPath] = text(200, `{"apiVersion":"marketstream.dev/v1alpha1","kind":"MarketStream","metadata":{"name":"eq","namespace":"team","generation":1},"spec":{"feed":{}},"status":{"conditions":[
 		{"type":"Ready","status":"False","reason":"NotReady","message":"m","observedGeneration":1},{"type":"Stalled","status":"True","reason":"BadDocument","message":"words of the pod","observedGeneration":1}]}}`)
 	_, out, _, _ = call(t.Context(), t, stalled, "status", "eq")
 	has(t, out, "no, and it won't be by itself: BadDocument: words of the pod")
 
 	fresh := usual()
-	fresh[streamPath] = text(200, `{"metadata":{"name":"eq","namespace":"team"},"spec":{"feed":{}}}`)
+	fresh[streamPath] = text(200, `{"apiVersion":"marketstream.dev/v1alpha1","kind":"MarketStream","metadata":{"name":"eq","namespace":"team"},"spec":{"feed":{}}}`)
 	_, out, _, _ = call(t.Context(), t, fresh, "status", "eq")
 	has(t, out, "no operator has looked at it")
 }

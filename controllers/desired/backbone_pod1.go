@@ -55,12 +55,14 @@ func backboneArgs(p *plan, memory int64) []string {
 		"--listen", fmt.Sprintf(":%d", portNATS), "--cluster-listen", fmt.Sprintf(":%d", portCluster),
 		"--health-listen", fmt.Sprintf(":%d", portHealth), "--replicas", strconv.Itoa(int(p.BackboneNodes)),
 		"--routes", strings.Join(nodeAddresses(p, portCluster), ","), "--credentials", pathBackbone + "/" + KeyToken,
+		"--credentials-secret", BackboneSecretName(p.Stream),
 		"--max-store", maxStore(p)}
 	if memory > 0 { // of ticks, mostly; the rest is for what the server itself needs
 		args = append(args, "--max-memory", strconv.FormatInt(max(memory, leastMemory), 10))
 	}
-	if backboneOf(p.Stream).TLSSecretName != "" {
-		args = append(args, "--tls-cert", pathBackboneTLS+"/tls.crt", "--tls-key", pathBackboneTLS+"/tls.key", "--tls-ca", pathBackboneTLS+"/ca.crt")
+	if name := backboneOf(p.Stream).TLSSecretName; name != "" {
+		args = append(args, "--tls-cert", pathBackboneTLS+"/tls.crt", "--tls-key", pathBackboneTLS+"/tls.key", "--tls-ca", pathBackboneTLS+"/ca.crt",
+			"--tls-secret", name)
 	}
 	return append(args, "--log-format", "json")
 }

@@ -20,12 +20,13 @@ type alert struct {
 	when     func(*plan) bool
 }
 
-// Rules on series of pods are silent by themselves while a stream is hibernated: there are none. What
-// asks for series that are missing is made only while there are to be some.
+// Rules on series of shards are made only while there are to be some: one that asks for missing series
+// would fire while a stream is hibernated, and so would one that looks back over minutes before it.
 var (
 	always   = func(*plan) bool { return true }
-	expected = func(p *plan) bool { return p.scraped() && !p.hibernated() }
-	vendors  = func(p *plan) bool { return vendorOf(&p.Stream.Spec.Feed) != nil } // a recording ends, and may be old
+	awake    = func(p *plan) bool { return !p.hibernated() }
+	expected = func(p *plan) bool { return p.scraped() && awake(p) }
+	vendors  = func(p *plan) bool { return vendorOf(&p.Stream.Spec.Feed) != nil && awake(p) } // a recording ends, and may be old
 )
 
 // writes selects pods that write a partition: others need no feed.
@@ -37,10 +38,10 @@ var streamerAlerts = []alert{
 		"Read the conditions of the MarketStream (kubectl describe); its reasons are the pods' own.", expected},
 	{"MarketStreamShardDown", "warning", "5m", `up{S} == 0`,
 		"Shard {{ $labels.pod }} of {N} does not answer.",
-		"Look at the pod's events and last log; its clients are served by the others meanwhile.", always},
+		"Look at the pod's events and last log; its clients are served by the others meanwhile.", awake},
 	{"MarketStreamPartitionWithoutWriter", "critical", "2m", `(sum(partition_holder{S}) or 0 * sum(up{S})) < ` + partitions,
 		"Only {{ $value }} of " + partitions + " partitions of {N} have a writer: the symbols of the others get no bars.",
-		"See which shards hold what (kubectl marketstream shards) and whether the backbone takes writes.", always},
+		"See which shards hold what (kubectl marketstream shards) and whether the backbone takes writes.", awake},
 	{"MarketStreamFeedDisconnected", "critical", "5m", `feed_connected{S} == 0` + writes,
 		"Shard {{ $labels.pod }} of {N} writes partitions and has no connection to the vendor.",
 		"The condition FeedConnected has the vendor's words: a refused key, an account's limit, or the network (see networkPolicy).", vendors},
@@ -49,22 +50,22 @@ var streamerAlerts = []alert{
 		"If feed_waiting_entries grows the pod lacks CPU: raise pod.resources or shards; else the vendor is late.", vendors},
 	{"MarketStreamFeedShedding", "warning", "10m", `sum(rate(feed_shed_total{S}[5m])) > 0`,
 		"Trades come to {N} faster than they are folded; ticks and open bars give way, closed bars do not.",
-		"Raise pod.resources, or shards where the vendor allows more connections.", always},
+		"Raise pod.resources, or shards where the vendor allows more connections.", awake},
 	{"MarketStreamGapsOpen", "warning", "1h", `sum(feed_gaps_open{S}) > 0`,
 		"{{ $value }} gaps of {N} could be filled by the vendor and are not: their bars stay partial.",
 		"See vendor_requests_total and feed_repairs_total by result: a key without rights to history, or a vendor that limits.", vendors},
 	{"MarketStreamConfigRefused", "warning", "1m", `sum(increase(config_reload_errors_total{S}[10m])) > 0`,
 		"Pods of {N} refuse its newest document and go on with the one before.",
-		"The condition Stalled has the field, the value and what would be right.", always},
+		"The condition Stalled has the field, the value and what would be right.", awake},
 	{"MarketStreamClientsPostponed", "warning", "10m", `sum(rate(sse_rejected_total{S,code="429"}[5m])) > 0`,
 		"Pods of {N} have as many streams as they may and send clients away.",
-		"Raise shards, or stream.maxConnections with the memory for it.", always},
+		"Raise shards, or stream.maxConnections with the memory for it.", awake},
 	{"MarketStreamAppendsSlow", "warning", "10m", `histogram_quantile(0.99, sum by (le) (rate(log_append_seconds_bucket{S}[5m]))) > 1`,
 		"The log of {N} takes {{ $value | humanizeDuration }} to store a close.",
-		"Look at the disks of the backbone: each close is synced before clients get it.", always},
+		"Look at the disks of the backbone: each close is synced before clients get it.", awake},
 	{"MarketStreamLogRewound", "warning", "1m", `sum(increase(log_rewound_total{S}[15m])) > 0`,
 		"The log of {N} lost its end; what was lost was made again and clients were reset.",
-		"A backbone that syncs loses nothing but by its disk: check the volume, or the settings of an external NATS.", always},
+		"A backbone that syncs loses nothing but by its disk: check the volume, or the settings of an external NATS.", awake},
 }
 
 var backboneAlerts = []alert{
@@ -90,9 +91,15 @@ func prometheusRule(p *plan) *Object {
 	if !p.Kinds.PrometheusRule || monitoringOf(p.Stream).Rules == v1alpha1.SwitchDisabled {
 		return nil
 	}
-	groups := []any{group(p, "streamers", streamerAlerts)}
+	var groups []any
+	if awake(p) {
+		groups = append(groups, group(p, "streamers", streamerAlerts))
+	}
 	if !p.external() {
 		groups = append(groups, group(p, "backbone", backboneAlerts))
+	}
+	if len(groups) == 0 {
+		return nil
 	}
 	meta := p.meta(p.name, ComponentStreamer)
 	meta.Labels = under(monitoringOf(p.Stream).Labels, meta.Labels)

@@ -114,8 +114,8 @@ func TestRulesByCase(t *testing.T) {
 		want        bool
 	}{
 		{"ticks", "MarketStreamDown", nil, true},
-		{"hibernated", "MarketStreamDown", nil, false}, // no shard is no mistake
-		{"hibernated", "MarketStreamShardDown", nil, true},
+		{"hibernated", "MarketStreamDown", nil, false},                                                    // no shard is no mistake
+		{"hibernated", "MarketStreamShardDown", nil, false},                                               // nor is what was before
 		{"hibernated", "MarketStreamBackboneDown", nil, true},                                             // the log stays
 		{"ticks", "MarketStreamDown", func(in *desired.Input) { in.Kinds.ServiceMonitor = false }, false}, // nobody is known to scrape
 		{"ticks", "MarketStreamBackboneDown", func(in *desired.Input) { in.Kinds.ServiceMonitor = false }, false},

@@ -66,7 +66,10 @@ func streamerTemplate1(p *plan) *corev1.PodTemplateSpecApplyConfiguration {
 func streamerArgs(p *plan) []string {
 	args := []string{"streamer", "--config", pathConfig, "--backbone", streamerURLs(p)}
 	if name, key := backboneSecret(p.Stream); name != "" {
-		args = append(args, "--backbone-credentials", pathBackbone+"/"+key, "--backbone-secret", name)
+		args = append(args, "--backbone-credentials", pathBackbone+"/"+key)
+		if !p.external() { // of an external one the document names the Secret
+			args = append(args, "--backbone-secret", name)
+		}
 	}
 	if backboneOf(p.Stream).TLSSecretName != "" {
 		args = append(args, "--backbone-ca", pathBackboneTLS+"/ca.crt")

@@ -33,7 +33,9 @@ func Root() string {
 
 // Build is `kustomize build config/<dir>`.
 func Build(dir string) ([]*unstructured.Unstructured, error) {
-	k := krusty.MakeKustomizer(krusty.MakeDefaultOptions())
+	options := krusty.MakeDefaultOptions()
+	options.Reorder = krusty.ReorderOptionUnspecified // the files say it
+	k := krusty.MakeKustomizer(options)
 	m, err := k.Run(filesys.MakeFsOnDisk(), filepath.Join(Root(), "config", dir))
 	if err != nil {
 		return nil, fmt.Errorf("kustomize build config/%s: %w", dir, err)

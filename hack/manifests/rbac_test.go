@@ -133,8 +133,8 @@ var operator = `
 /persistentvolumeclaims get list patch watch
 /pods delete get list patch watch
 /secrets create
-/serviceaccounts create delete get list patch watch
-/services create delete get list patch watch
+/serviceaccounts create get list patch watch
+/services create get list patch watch
 apps/deployments create get list patch watch
 apps/statefulsets create delete get list patch watch
 events.k8s.io/events create patch
@@ -146,7 +146,7 @@ monitoring.coreos.com/prometheusrules create delete get list patch watch
 monitoring.coreos.com/servicemonitors create delete get list patch watch
 networking.k8s.io/ingresses create delete get list patch watch
 networking.k8s.io/networkpolicies create delete get list patch watch
-policy/poddisruptionbudgets create delete get list patch watch
+policy/poddisruptionbudgets create get list patch watch
 `
 
 // others are the roles of both modes besides it.

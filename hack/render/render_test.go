@@ -140,15 +140,15 @@ affinity: {nodeAffinity: {}}
 `), "Deployment")
 	container := d.Object["spec"].(map[string]any)["template"].(map[string]any)["spec"].(map[string]any)["containers"].([]any)[0].(map[string]any)
 	for want, got := range map[string]any{
-		"example/ms:v9":               container["image"],
-		"--image=example/ms:v9":       container["args"].([]any)[1],
-		"Never":                       container["imagePullPolicy"],
-		"map[limits:map[memory:1Gi]]": container["resources"],
-		"2":                           d.Object["spec"].(map[string]any)["replicas"],
-		"map[a:b]":                    field(d, "nodeSelector"),
-		"[map[key:c]]":                field(d, "tolerations"),
-		"map[nodeAffinity:map[]]":     field(d, "affinity"),
-		"[map[name:pull]]":            field(d, "imagePullSecrets"),
+		"example/ms:v9":         container["image"],
+		"--image=example/ms:v9": container["args"].([]any)[1],
+		"Never":                 container["imagePullPolicy"],
+		"map[limits:map[memory:1Gi] requests:map[cpu:20m memory:64Mi]]": container["resources"],
+		"2":                               d.Object["spec"].(map[string]any)["replicas"],
+		"map[a:b kubernetes.io/os:linux]": field(d, "nodeSelector"),
+		"[map[key:c]]":                    field(d, "tolerations"),
+		"map[nodeAffinity:map[]]":         field(d, "affinity"),
+		"[map[name:pull]]":                field(d, "imagePullSecrets"),
 	} {
 		if fmt.Sprint(got) != want {
 			t.Errorf("%v, want %s", got, want)
@@ -178,13 +178,16 @@ func field(d *unstructured.Unstructured, name string) any {
 
 // TestImageFollows: streams that name no image run the operator's own.
 func TestImageFollows(t *testing.T) {
-	for _, dir := range []string{manifests.Default, manifests.Namespaced, manifests.Prometheus} {
+	for _, dir := range []string{manifests.Default, manifests.Namespaced, manifests.Prometheus, "overlays/image"} {
 		objects, err := manifests.Build(dir)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, d := range manifests.Of(objects, "Deployment") {
 			container := field(d, "containers").([]any)[0].(map[string]any)
+			if dir == "overlays/image" && container["image"] == "marketstream/marketstream:v0.1.0" {
+				t.Error("the overlay changes no image")
+			}
 			if got, want := container["args"].([]any)[1], "--image="+container["image"].(string); got != want {
 				t.Errorf("%s: %v, want %s", dir, got, want)
 			}
