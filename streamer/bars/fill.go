@@ -185,7 +185,8 @@ func (f *Fold) restoreGap(s *symbol, g *market.Gap) {
 		f.open = slices.DeleteFunc(f.open, func(o market.Gap) bool {
 			return o.Symbol == g.Symbol && o.FromMs == g.FromMs && o.AfterID == g.AfterID && o.Reason == g.Reason
 		})
-	case market.GapRemoved:
+	case market.GapRemoved: // whoever comes back begins anew, where its minutes ended
+		s.lastID, s.lastIDMs, s.restoredID, s.filling = 0, 0, 0, filling{}
 		f.open = slices.DeleteFunc(f.open, func(o market.Gap) bool { return o.Symbol == g.Symbol })
 	}
 }

@@ -163,6 +163,9 @@ func (w *Writer) again(ctx context.Context, b *logs.Batch, first int) error {
 		if i < first && (e.Kind != market.Hole || e.State == market.GapOpen) {
 			continue
 		}
+		if since, ok := w.since[e.Symbol]; ok && e.Kind != market.Mark && since.Compare(market.TickPosition{Token: b.Token, Batch: b.Number, Index: uint32(i + 1)}) >= 0 {
+			continue
+		}
 		if e.Kind == market.Hole && e.State == market.GapFilling && !w.fold.Knows(e.Time/1e6) { // it may not have come into a frame
 			if err := w.recall(ctx, &market.Gap{Symbol: e.Symbol, FromMs: e.Time / 1e6, ToMs: e.Until / 1e6}); err != nil {
 				return err

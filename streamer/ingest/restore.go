@@ -79,6 +79,9 @@ func (o *opening) writer(ctx context.Context, c Claim, p *plan) (*Writer, error)
 		w.base.Applied, w.base.Open = at, at
 	}
 	if p.write {
+		if err := w.forgetLeft(p.shape); err != nil {
+			return nil, err
+		}
 		if err := w.configure(ctx, p); err != nil {
 			return nil, err
 		}
@@ -99,6 +102,12 @@ func (o *opening) writer(ctx context.Context, c Claim, p *plan) (*Writer, error)
 	w.fold = bars.New(cfg)
 	for _, s := range cfg.Symbols {
 		w.symbols = append(w.symbols, s.Number)
+	}
+	w.since = make(map[uint32]market.TickPosition)
+	for _, s := range p.shape.Symbols {
+		if s.SinceTick != (market.TickPosition{}) {
+			w.since[o.env.Symbols.Intern(s.Name)] = s.SinceTick
+		}
 	}
 	if o.traits != nil && o.traits.Gapless {
 		w.ids = newContinuity(w.symbols, func(ns int64) int64 { return periodStart(&cfg, ns/1e6) * 1e6 })

@@ -131,6 +131,7 @@ func (o *opening) plan(partition int) plan {
 	n, gaps := spec.shape(partition, head, p.start.Offset, p.startMs, o.env.Symbols)
 	if o.traits != nil && o.traits.Gapless { // its first trade says what is missing before it
 		gaps = slices.DeleteFunc(gaps, func(g market.Gap) bool { return g.State == market.GapOpen })
+		head.joined(n.Symbols)
 	}
 	if head.Shape == nil && len(n.Symbols) == 0 || head.Shape != nil && reflect.DeepEqual(head.settled(), n) {
 		p.write = head.Shape != nil && o.ages(head.ShapeSeq)
@@ -142,6 +143,23 @@ func (o *opening) plan(partition int) plan {
 	p.fresh = head.Shape != nil && len(head.Shape.Symbols) == 0
 	p.shape, p.gaps, p.write, p.gen = n, gaps, true, spec.Generation
 	return p
+}
+
+// joined says of the symbols that the head's shape does not have from where on in TICKS they count: there may be trades there
+// from when they were carried before, and only of those after Open, which moves on without them.
+func (h *Head) joined(symbols []logs.ShapeSymbol) {
+	if h.Shape == nil || h.Frame == nil {
+		return
+	}
+	had := make(map[string]bool)
+	for _, s := range h.Shape.Symbols {
+		had[strings.ToUpper(s.Name)] = true
+	}
+	for i := range symbols {
+		if !had[strings.ToUpper(symbols[i].Name)] {
+			symbols[i].SinceTick = h.Frame.Applied.Tick
+		}
+	}
 }
 
 // Count numbers a document that nobody counts, on a laptop: as the log's newest, or one

@@ -63,6 +63,8 @@ type Writer struct {
 	gen     logs.ConfigGeneration
 	ids     *continuity // nil: the source does not promise gapless ids
 	live    bool        // the source cannot be read again
+	// since is where in TICKS symbols joined that were not carried always.
+	since map[uint32]market.TickPosition
 
 	queue   *queue
 	halt    <-chan struct{} // closed: end, and leave what waits to another writer

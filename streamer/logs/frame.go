@@ -104,6 +104,9 @@ type ShapeSymbol struct {
 	Name string `json:"name"`
 	// SinceOffset: trades of this symbol at or before this offset of the source are not its own: it was not carried yet.
 	SinceOffset uint64 `json:"sinceOffset,omitempty"`
+	// SinceTick is the same place in TICKS, of a source with gapless ids: what is there at or before it is of another time in which the
+	// symbol was carried, and who wrote the partition in between kept only some of it.
+	SinceTick market.TickPosition `json:"sinceTick,omitzero"`
 	// SinceMs is the event time from which on the symbol is observed.
 	SinceMs int64 `json:"sinceMs,omitempty"`
 }

@@ -153,9 +153,9 @@ type SourcePosition struct {
 // TickPosition is a place in TICKS: the first Index entries of batch Batch under fencing
 // token Token, and everything before them.
 type TickPosition struct {
-	Token uint64
-	Batch uint64
-	Index uint32
+	Token uint64 `json:"token"`
+	Batch uint64 `json:"batch"`
+	Index uint32 `json:"index,omitempty"`
 }
 
 // Compare orders positions: -1, 0 or 1.
