@@ -93,7 +93,8 @@ type Backbone struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('48h') && duration(self) <= duration('87600h')",message="want a length of time from 48h to 87600h"
 	Retention *Duration `json:"retention,omitempty"`
-	// Resources of each replica.
+	// Resources of each replica. Absent: 100m CPU and 256Mi of memory asked for, 1Gi at most; half of the limit is for
+	// ticks in memory.
 	// +optional
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
 	// NodeSelector of the replicas.
@@ -242,7 +243,7 @@ type Pod struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=2
 	ImagePullSecrets []SecretName `json:"imagePullSecrets,omitempty"`
-	// Resources of a pod.
+	// Resources of a pod. Absent: 100m CPU and 256Mi of memory asked for, 1Gi at most.
 	// +optional
 	Resources *corev1.ResourceRequirements `json:"resources,omitempty"`
 	// NodeSelector of the pods.

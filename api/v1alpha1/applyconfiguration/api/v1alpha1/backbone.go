@@ -20,7 +20,8 @@ type BackboneApplyConfiguration struct {
 	Storage *StorageApplyConfiguration `json:"storage,omitempty"`
 	// Retention of closed bars in the log; at least 48h. Absent: 168h.
 	Retention *apiv1alpha1.Duration `json:"retention,omitempty"`
-	// Resources of each replica.
+	// Resources of each replica. Absent: 100m CPU and 256Mi of memory asked for, 1Gi at most; half of the limit is for
+	// ticks in memory.
 	Resources *v1.ResourceRequirements `json:"resources,omitempty"`
 	// NodeSelector of the replicas.
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`

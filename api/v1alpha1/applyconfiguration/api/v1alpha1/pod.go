@@ -18,7 +18,7 @@ type PodApplyConfiguration struct {
 	Updates *apiv1alpha1.PodUpdates `json:"updates,omitempty"`
 	// ImagePullSecrets of the pods.
 	ImagePullSecrets []SecretNameApplyConfiguration `json:"imagePullSecrets,omitempty"`
-	// Resources of a pod.
+	// Resources of a pod. Absent: 100m CPU and 256Mi of memory asked for, 1Gi at most.
 	Resources *v1.ResourceRequirements `json:"resources,omitempty"`
 	// NodeSelector of the pods.
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
