@@ -23,6 +23,12 @@ func TestRemovedAndBack(t *testing.T) {
 	doc := strings.Replace(invented, "[1m, 5m]", "[1m, 1h]", 1)
 	r := serve(t, doc, "")
 	in := r.connect("symbols=BBB&events=bar&timeframe=1m,1h&seed=0")
+	// While it invents the past, a moment of ours is an hour of its.
+	eventually(t, "the log has caught up", func() bool {
+		last := r.history("symbol=BBB&timeframe=1m&limit=1")
+		st := r.status()
+		return len(last) == 1 && (last[0].Seq+1)*60_000 > st.Feed.WatermarkMs-2*60_000 && st.Feed.State == "connected"
+	})
 	r.reload(strings.Replace(doc, "[AAA, BBB]", "[AAA]", 1))
 	r.reload(doc)
 	type gap struct {
