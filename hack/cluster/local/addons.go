@@ -33,14 +33,8 @@ func (c *Cluster) rolledOut(ctx context.Context, namespace, workload string) err
 	return fmt.Errorf("%w\n%s", err, pods)
 }
 
-// imageOf is the name of an addon's image.
-func (c *Cluster) imageOf(ctx context.Context, program string) (string, error) {
-	_, version, err := kube.Get(ctx, c.opts.Log, program)
-	return registry + program + ":" + version, err
-}
-
 func (c *Cluster) coreDNS(ctx context.Context) error {
-	img, err := c.imageOf(ctx, "coredns")
+	img, _, err := c.addon(ctx, "coredns")
 	if err != nil {
 		return err
 	}
@@ -98,7 +92,7 @@ func (c *Cluster) traefik(ctx context.Context) error {
 	if err := c.ca.Server("example-test", "*.example.test", "example.test"); err != nil {
 		return err
 	}
-	img, err := c.imageOf(ctx, "traefik")
+	img, _, err := c.addon(ctx, "traefik")
 	if err != nil {
 		return err
 	}
@@ -137,14 +131,15 @@ func (c *Cluster) prometheus(ctx context.Context) error {
 	if _, err := c.kubectl(ctx, nil, "apply", "--server-side", "--force-conflicts", "-f", crds); err != nil {
 		return err
 	}
-	_, module, err := kube.Get(ctx, c.opts.Log, "prometheus")
-	if err != nil {
-		return err
-	}
-	values := map[string]any{"Version": released(module)}
+	values := map[string]any{}
 	for key, program := range map[string]string{"Operator": "prometheus-operator", "Reloader": "prometheus-config-reloader", "Prometheus": "prometheus"} {
-		if values[key], err = c.imageOf(ctx, program); err != nil {
+		img, version, err := c.addon(ctx, program)
+		if err != nil {
 			return err
+		}
+		values[key] = img
+		if program == "prometheus" {
+			values["Version"] = released(version)
 		}
 	}
 	if err := c.apply(ctx, "prometheus-operator.yaml", values); err != nil {
