@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/marketstream/marketstream/hack/kube"
 )
@@ -46,16 +47,23 @@ func (c *Cluster) coreDNS(ctx context.Context) error {
 
 // volumes makes a default storage class of directories. Those whose claim is gone are emptied and offered again.
 func (c *Cluster) volumes(ctx context.Context) error {
-	if err := c.apply(ctx, "storageclass.yaml", nil); err != nil {
+	out, err := c.kubectl(ctx, nil, "get", "pv", "-o", `jsonpath={range .items[*]}{.metadata.name} {.status.phase}{"\n"}{end}`)
+	if err != nil {
 		return err
 	}
+	phases := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		name, phase, _ := strings.Cut(strings.TrimSpace(line), " ")
+		phases[name] = phase
+	}
+	type volume struct{ Name, Path, Node string }
+	var lacks []volume
 	for i := 1; i <= c.opts.Nodes; i++ {
 		n := c.node(i)
 		for v := range Volumes {
 			name := fmt.Sprintf("%s-%d", n.name, v)
-			phase, _ := c.kubectl(ctx, nil, "get", "pv", name, "-o", "jsonpath={.status.phase}") // none: it is made
 			dir := filepath.Join(c.opts.Dir, "volumes", name)
-			switch string(phase) {
+			switch phases[name] {
 			case "Bound", "Available":
 				continue
 			case "Released", "Failed":
@@ -72,12 +80,10 @@ func (c *Cluster) volumes(ctx context.Context) error {
 			if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // the same, whatever umask says
 				return err
 			}
-			if err := c.apply(ctx, "volume.yaml", map[string]any{"Name": name, "Path": dir, "Node": n.name}); err != nil {
-				return err
-			}
+			lacks = append(lacks, volume{name, dir, n.name})
 		}
 	}
-	return nil
+	return c.apply(ctx, "volumes.yaml", map[string]any{"Volumes": lacks})
 }
 
 // traefik installs the Gateway API's CRDs and Traefik, which takes 80 and 443 of the first node.
