@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -230,7 +231,17 @@ func TestMountedLate(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	s := nodes.Program(ns, pod.Name).(*Streamer)
+	var probes atomic.Int32
+	s.Change(func(*podreport.Report) { probes.Add(1) })
 	set(fmt.Sprintf(document, "AAPL, MSFT"))
+	probes.Store(0)
+	eventually(t, "the pod is looked at some times", func() error {
+		if n := probes.Load(); n < 5 {
+			return fmt.Errorf("%d probes", n)
+		}
+		return nil
+	})
 	if r, err := status(t, pod); err != nil || r.ConfigRevision != before.ConfigRevision {
 		t.Errorf("mounted before the kubelet looks: %+v, %v", r, err)
 	}
@@ -252,7 +263,6 @@ func TestMountedLate(t *testing.T) {
 		return err
 	})
 	// A test can have a pod say and be what it wants.
-	s := nodes.Program(ns, pod.Name).(*Streamer)
 	s.Hold("rings are loading")
 	s.Change(func(r *podreport.Report) { r.Connections = 7 })
 	eventually(t, "a pod that holds is not ready", func() error {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/marketstream/marketstream/hack/kube"
 )
@@ -33,14 +34,8 @@ func (c *Cluster) rolledOut(ctx context.Context, namespace, workload string) err
 	return fmt.Errorf("%w\n%s", err, pods)
 }
 
-// imageOf is the name of an addon's image.
-func (c *Cluster) imageOf(ctx context.Context, program string) (string, error) {
-	_, version, err := kube.Get(ctx, c.opts.Log, program)
-	return registry + program + ":" + version, err
-}
-
 func (c *Cluster) coreDNS(ctx context.Context) error {
-	img, err := c.imageOf(ctx, "coredns")
+	img, _, err := c.addon(ctx, "coredns")
 	if err != nil {
 		return err
 	}
@@ -52,16 +47,23 @@ func (c *Cluster) coreDNS(ctx context.Context) error {
 
 // volumes makes a default storage class of directories. Those whose claim is gone are emptied and offered again.
 func (c *Cluster) volumes(ctx context.Context) error {
-	if err := c.apply(ctx, "storageclass.yaml", nil); err != nil {
+	out, err := c.kubectl(ctx, nil, "get", "pv", "-o", `jsonpath={range .items[*]}{.metadata.name} {.status.phase}{"\n"}{end}`)
+	if err != nil {
 		return err
 	}
+	phases := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		name, phase, _ := strings.Cut(strings.TrimSpace(line), " ")
+		phases[name] = phase
+	}
+	type volume struct{ Name, Path, Node string }
+	var lacks []volume
 	for i := 1; i <= c.opts.Nodes; i++ {
 		n := c.node(i)
 		for v := range Volumes {
 			name := fmt.Sprintf("%s-%d", n.name, v)
-			phase, _ := c.kubectl(ctx, nil, "get", "pv", name, "-o", "jsonpath={.status.phase}") // none: it is made
 			dir := filepath.Join(c.opts.Dir, "volumes", name)
-			switch string(phase) {
+			switch phases[name] {
 			case "Bound", "Available":
 				continue
 			case "Released", "Failed":
@@ -78,12 +80,10 @@ func (c *Cluster) volumes(ctx context.Context) error {
 			if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // the same, whatever umask says
 				return err
 			}
-			if err := c.apply(ctx, "volume.yaml", map[string]any{"Name": name, "Path": dir, "Node": n.name}); err != nil {
-				return err
-			}
+			lacks = append(lacks, volume{name, dir, n.name})
 		}
 	}
-	return nil
+	return c.apply(ctx, "volumes.yaml", map[string]any{"Volumes": lacks})
 }
 
 // traefik installs the Gateway API's CRDs and Traefik, which takes 80 and 443 of the first node.
@@ -98,7 +98,7 @@ func (c *Cluster) traefik(ctx context.Context) error {
 	if err := c.ca.Server("example-test", "*.example.test", "example.test"); err != nil {
 		return err
 	}
-	img, err := c.imageOf(ctx, "traefik")
+	img, _, err := c.addon(ctx, "traefik")
 	if err != nil {
 		return err
 	}
@@ -137,14 +137,15 @@ func (c *Cluster) prometheus(ctx context.Context) error {
 	if _, err := c.kubectl(ctx, nil, "apply", "--server-side", "--force-conflicts", "-f", crds); err != nil {
 		return err
 	}
-	_, module, err := kube.Get(ctx, c.opts.Log, "prometheus")
-	if err != nil {
-		return err
-	}
-	values := map[string]any{"Version": released(module)}
+	values := map[string]any{}
 	for key, program := range map[string]string{"Operator": "prometheus-operator", "Reloader": "prometheus-config-reloader", "Prometheus": "prometheus"} {
-		if values[key], err = c.imageOf(ctx, program); err != nil {
+		img, version, err := c.addon(ctx, program)
+		if err != nil {
 			return err
+		}
+		values[key] = img
+		if program == "prometheus" {
+			values["Version"] = released(version)
 		}
 	}
 	if err := c.apply(ctx, "prometheus-operator.yaml", values); err != nil {

@@ -33,8 +33,7 @@ type Cluster struct {
 	procs  host.Processes
 	bridge host.Bridge
 	ca     *pki.Authority
-	bin    string            // of the programs of Kubernetes
-	images map[string]string // tars to import, by the image's name
+	bin    string // of the programs of Kubernetes
 }
 
 // New looks at what there is; it changes nothing.
@@ -49,7 +48,6 @@ func New(opts Options) (*Cluster, error) {
 		opts:   opts,
 		procs:  host.Processes{Dir: filepath.Join(opts.Dir, "run")},
 		bridge: host.Bridge{Name: "msc-br", At: netip.MustParsePrefix("172.30.77.1/24")},
-		images: map[string]string{},
 	}, nil
 }
 
@@ -64,7 +62,6 @@ func (c *Cluster) Up(ctx context.Context) error {
 	steps := []step{
 		{"packages of this machine", func(ctx context.Context) error { return host.Packages(ctx, c.opts.Log) }},
 		{"programs of Kubernetes " + kube.Version, c.programs},
-		{"images", c.makeImages},
 		{"network", c.network},
 		{"certificates", c.certificates},
 		{"etcd and API server", c.apiServer},

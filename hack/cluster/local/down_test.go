@@ -32,9 +32,10 @@ func TestReleased(t *testing.T) {
 // TestManifests: each can be rendered, and is YAML of objects.
 func TestManifests(t *testing.T) {
 	values := map[string]any{}
-	for _, key := range strings.Fields("Name Dir IP Pods Socket CNI PauseImage CA DNS PodNet ProxyConfig Cgroup Image Path Node Cert Key Operator Reloader Prometheus Version") {
+	for _, key := range strings.Fields("Name Dir IP Pods Socket CNI PauseImage CA DNS PodNet ProxyConfig Cgroup Image Node Cert Key Operator Reloader Prometheus Version") {
 		values[key] = "x"
 	}
+	values["Volumes"] = []map[string]string{{"Name": "a", "Path": "/a", "Node": "n1"}, {"Name": "b", "Path": "/b", "Node": "n1"}}
 	all, err := manifests.ReadDir("manifests")
 	if err != nil {
 		t.Fatal(err)

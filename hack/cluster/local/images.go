@@ -16,73 +16,68 @@ const registry = "marketstream.local/"
 
 const pauseImage = registry + "pause:1"
 
-// addon is an image of a program from kube.Addons.
+// addon is how a program from kube.Addons lies in its image.
 type addon struct {
-	program string
-	path    string // in the image
-	user    string
+	path string
+	user string
 }
 
-func (c *Cluster) addons() []addon {
-	list := []addon{{"coredns", "/coredns", ""}}
-	if c.opts.Ingress {
-		list = append(list, addon{"traefik", "/traefik", "65532"})
-	}
-	if c.opts.Prometheus {
-		list = append(list, addon{"prometheus", "/bin/prometheus", "65534"}, addon{"prometheus-operator", "/bin/operator", "65534"},
-			addon{"prometheus-config-reloader", "/bin/prometheus-config-reloader", "65534"})
-	}
-	return list
+// addons by the program's name.
+var addons = map[string]addon{
+	"coredns":                    {"/coredns", "0"}, // it listens at port 53
+	"traefik":                    {"/traefik", "65532"},
+	"prometheus":                 {"/bin/prometheus", "65534"},
+	"prometheus-operator":        {"/bin/operator", "65534"},
+	"prometheus-config-reloader": {"/bin/prometheus-config-reloader", "65534"},
 }
 
-// makeImages makes what the cluster runs itself; tars are kept beside the programs.
-func (c *Cluster) makeImages(ctx context.Context) error {
-	if err := c.makePause(ctx); err != nil {
-		return err
+// addon has every node know the image of an addon, which is built if need be; its tar is kept beside the program.
+func (c *Cluster) addon(ctx context.Context, name string) (img, version string, err error) {
+	program, version, err := kube.Get(ctx, c.opts.Log, name)
+	if err != nil {
+		return "", "", err
 	}
-	for _, a := range c.addons() {
-		program, version, err := kube.Get(ctx, c.opts.Log, a.program)
-		if err != nil {
-			return err
-		}
-		img := image.Image{Name: registry + a.program + ":" + version, Entrypoint: []string{a.path}, User: a.user, Files: map[string]string{a.path: program}}
-		if err := c.keep(img, program+".tar"); err != nil {
-			return err
+	a, tar := addons[name], program+".tar"
+	img = registry + name + ":" + version
+	if err := keep(image.Image{Name: img, Entrypoint: []string{a.path}, User: a.user, Files: map[string]string{a.path: program}}, tar); err != nil {
+		return "", "", err
+	}
+	for i := 1; i <= c.opts.Nodes; i++ {
+		if err := c.node(i).load(ctx, img, tar); err != nil {
+			return "", "", err
 		}
 	}
-	return nil
+	return img, version, nil
 }
 
-// keep writes an image's tar, if there is none, and has nodes import it.
-func (c *Cluster) keep(img image.Image, tar string) error {
-	c.images[img.Name] = tar
+// keep writes an image's tar, if there is none.
+func keep(img image.Image, tar string) error {
 	if _, err := os.Stat(tar); err == nil {
 		return nil
 	}
 	return img.Write(tar)
 }
 
-// makePause builds what holds a pod's namespaces.
-func (c *Cluster) makePause(ctx context.Context) error {
+// pause gives the tar of what holds a pod's namespaces.
+func (c *Cluster) pause(ctx context.Context) (string, error) {
 	dir, err := kube.Cache("kube", "pause-1")
 	if err != nil {
-		return err
+		return "", err
 	}
 	tar := filepath.Join(dir, "pause.tar")
 	if _, err := os.Stat(tar); err == nil {
-		c.images[pauseImage] = tar
-		return nil
+		return tar, nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // programs are for everyone
-		return err
+		return "", err
 	}
 	program := filepath.Join(dir, "pause")
 	cmd := exec.CommandContext(ctx, "go", "build", "-ldflags", "-s -w", "-o", program, "github.com/marketstream/marketstream/hack/cluster/pause") //nolint:gosec // ours
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build pause: %w\n%s", err, out)
+		return "", fmt.Errorf("build pause: %w\n%s", err, out)
 	}
-	return c.keep(image.Image{Name: pauseImage, Entrypoint: []string{"/pause"}, User: "65535", Files: map[string]string{"/pause": program}}, tar)
+	return tar, keep(image.Image{Name: pauseImage, Entrypoint: []string{"/pause"}, User: "65535", Files: map[string]string{"/pause": program}}, tar)
 }
 
 // Load imports an image into every node.

@@ -69,10 +69,12 @@ func (n node) up(ctx context.Context) error {
 	if err := n.until(ctx, []string{containerd}, func() error { return n.ctr(ctx, "version") }); err != nil {
 		return err
 	}
-	for name, tar := range n.images {
-		if err := n.load(ctx, name, tar); err != nil {
-			return err
-		}
+	tar, err := n.pause(ctx)
+	if err != nil {
+		return err
+	}
+	if err := n.load(ctx, pauseImage, tar); err != nil {
+		return err
 	}
 	if err := n.procs.Start("kubelet-"+n.name, n.netns, n.program("kubelet"),
 		"--config", filepath.Join(n.dir, "kubelet.yaml"), "--kubeconfig", n.kubeconfigOf(n.name),
