@@ -23,7 +23,7 @@ const usage = `usage: cluster COMMAND
   down                  stop it and remove its state; programs and images stay in the cache
   load IMAGE.tar        import an image into every node
   image NAME BINARY TAR make an image FROM scratch of a static binary
-up uses the cluster that KUBECONFIG names, or one of kind's, and makes none then.`
+up uses the cluster that KUBECONFIG names, or one of kind's, and makes none then`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)

@@ -61,7 +61,7 @@ func (b Bridge) Down(ctx context.Context) error {
 
 // Namespace makes a network namespace with an address at the bridge.
 func (b Bridge) Namespace(ctx context.Context, name string, ip netip.Addr) error {
-	if _, err := os.Stat(NamespacePath(name)); err != nil {
+	if !exists(NamespacePath(name)) {
 		if err := Run(ctx, "ip", "netns", "add", name); err != nil {
 			return err
 		}
@@ -100,7 +100,7 @@ func (b Bridge) Route(ctx context.Context, name string, to netip.Prefix, via net
 
 // DeleteNamespace removes a network namespace, and its port with it.
 func DeleteNamespace(ctx context.Context, name string) error {
-	if _, err := os.Stat(NamespacePath(name)); err != nil {
+	if !exists(NamespacePath(name)) {
 		return nil
 	}
 	return Run(ctx, "ip", "netns", "del", name)
@@ -111,7 +111,9 @@ func in(name string, args ...string) []string {
 	return append([]string{"nsenter", "--net=" + NamespacePath(name), "--"}, args...)
 }
 
-func link(name string) bool {
-	_, err := os.Stat(filepath.Join("/sys/class/net", name))
+func link(name string) bool { return exists(filepath.Join("/sys/class/net", name)) }
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
 	return err == nil
 }

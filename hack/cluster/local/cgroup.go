@@ -63,6 +63,7 @@ func removeCgroup(node string) error {
 	if err != nil {
 		return err
 	}
+	all = append(all, filepath.Join(cgroups, "unified")) // where both versions are, runc makes it there too
 	for _, h := range all {
 		var dirs []string
 		err := filepath.WalkDir(filepath.Join(h, cgroup(node)), func(path string, d fs.DirEntry, err error) error {

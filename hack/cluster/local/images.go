@@ -2,6 +2,7 @@ package local
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -80,17 +81,22 @@ func (c *Cluster) pause(ctx context.Context) (string, error) {
 	return tar, keep(image.Image{Name: pauseImage, Entrypoint: []string{"/pause"}, User: "65535", Files: map[string]string{"/pause": program}}, tar)
 }
 
-// Load imports an image into every node.
+// Load imports an image into every node that there is.
 func (c *Cluster) Load(ctx context.Context, tar string) error {
+	loaded := 0
 	for i := 1; i <= c.opts.Nodes; i++ {
 		n := c.node(i)
-		if _, err := os.Stat(n.socket()); err != nil {
-			break // there are fewer
+		if !c.procs.Running("containerd-" + n.name) {
+			continue
 		}
 		if err := n.ctr(ctx, "images", "import", tar); err != nil {
 			return fmt.Errorf("node %s: %w", n.name, err)
 		}
 		c.opts.Log(fmt.Sprintf("%s: imported by node %s", filepath.Base(tar), n.name))
+		loaded++
+	}
+	if loaded == 0 {
+		return errors.New("no node runs: bring the cluster up first")
 	}
 	return nil
 }
