@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -145,11 +146,11 @@ func (k *kinds) refresh(ctx context.Context) error {
 // served reports whether the API server serves a kind, not only that its CRD is there.
 func (k *kinds) served(f *kind) (bool, error) {
 	list, err := k.discovery.ServerResourcesForGroupVersion(f.gvk.GroupVersion().String())
-	if client.IgnoreNotFound(err) != nil {
-		return false, fmt.Errorf("ask for %s: %w", f.gvk.GroupVersion(), err)
-	}
-	if err != nil {
+	switch {
+	case apierrors.IsNotFound(err):
 		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("ask for %s: %w", f.gvk.GroupVersion(), err)
 	}
 	return slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Kind == f.gvk.Kind }), nil
 }

@@ -152,13 +152,13 @@ func TestBadImage(t *testing.T) {
 	t.Parallel()
 	ns := plane.Namespace(t)
 	start(t, ns, nil)
-	m := says(t, apply(t, ns, "us", plain), v1alpha1.ConditionReady, "True", "Serving")
+	says(t, apply(t, ns, "us", plain), v1alpha1.ConditionReady, "True", "Serving")
 	nodes.FailImage("bad:1", "not found")
 	before := pods(t, ns, "streamer")
 	with := func(image string) string {
 		return strings.Replace(plain, "ingress:", "pod: {image: '"+image+"'}, ingress:", 1)
 	}
-	m = says(t, apply(t, ns, "us", with("bad:1")), v1alpha1.ConditionStalled, "True", "ImagePullBackOff")
+	says(t, apply(t, ns, "us", with("bad:1")), v1alpha1.ConditionStalled, "True", "ImagePullBackOff")
 	for name, p := range before {
 		if now := pods(t, ns, "streamer")[name]; now == nil || now.UID != p.UID {
 			t.Errorf("%s is gone", name)
@@ -170,7 +170,7 @@ func TestBadImage(t *testing.T) {
 		}
 	}
 	says(t, apply(t, ns, "us", plain), v1alpha1.ConditionReady, "True", "Serving")
-	m = says(t, apply(t, ns, "us", with("good:2")), v1alpha1.ConditionReady, "True", "Serving")
+	m := says(t, apply(t, ns, "us", with("good:2")), v1alpha1.ConditionReady, "True", "Serving")
 	for _, component := range []string{"streamer", "backbone"} {
 		for name, p := range pods(t, ns, component) {
 			if got := p.Spec.Containers[0].Image; got != "good:2" {
@@ -272,7 +272,7 @@ func TestUpgrade(t *testing.T) {
 		o.Image = "marketstream:2"
 		o.Level = func(m *v1alpha1.MarketStream) int { return len(m.Spec.Symbols) - 1 }
 	})
-	m = says(t, apply(t, ns, "us", strings.Replace(plain, "QQQ", "QQQ, AAPL", 1)), v1alpha1.ConditionStalled, "True", "NeedsNewerImage")
+	says(t, apply(t, ns, "us", strings.Replace(plain, "QQQ", "QQQ, AAPL", 1)), v1alpha1.ConditionStalled, "True", "NeedsNewerImage")
 	var c corev1.ConfigMap
 	if err := admin.Get(t.Context(), key(ns, "us-config"), &c); err != nil || strings.Contains(c.Data["stream.yaml"], "AAPL") {
 		t.Errorf("it was handed over: %v\n%s", err, c.Data["stream.yaml"])

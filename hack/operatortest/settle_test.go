@@ -156,14 +156,20 @@ func drifted(t *testing.T, ns string) error {
 	var d appsv1.Deployment
 	var s corev1.Service
 	var p networkingv1.NetworkPolicy
-	if err := admin.Get(t.Context(), key(ns, "us-streamer"), &d); err != nil || *d.Spec.Replicas != 2 {
-		return fmt.Errorf("%d replicas, %v", *d.Spec.Replicas, err)
+	if err := admin.Get(t.Context(), key(ns, "us-streamer"), &d); err != nil {
+		return err
+	}
+	if *d.Spec.Replicas != 2 {
+		return fmt.Errorf("%d replicas", *d.Spec.Replicas)
 	}
 	if err := admin.Get(t.Context(), key(ns, "us"), &s); err != nil {
 		return err
 	}
-	if err := admin.Get(t.Context(), key(ns, "us-streamer"), &p); err != nil || len(p.Spec.Ingress) == 0 {
-		return fmt.Errorf("the policy lets nobody in: %v", err)
+	if err := admin.Get(t.Context(), key(ns, "us-streamer"), &p); err != nil {
+		return err
+	}
+	if len(p.Spec.Ingress) == 0 {
+		return errorString("the policy lets nobody in")
 	}
 	return nil
 }
