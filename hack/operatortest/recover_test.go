@@ -1,7 +1,6 @@
 package operatortest
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/marketstream/marketstream/api/v1alpha1"
@@ -165,8 +165,7 @@ func TestNamespaceGoes(t *testing.T) {
 	if n > 60 {
 		t.Errorf("%d writes meanwhile", n)
 	}
-	keep.Finalizers = nil
-	if err := admin.Update(context.WithoutCancel(t.Context()), keep); err != nil {
+	if err := admin.Patch(t.Context(), keep, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))); err != nil {
 		t.Error(err)
 	}
 }
