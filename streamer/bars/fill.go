@@ -87,11 +87,8 @@ func (f *Fold) filled(s *symbol, i int32, e *market.Entry) {
 		f.stats.Replayed++
 		return
 	}
-	for k := range f.open {
+	if k := f.openGap(s.Number, e); k >= 0 {
 		g := &f.open[k]
-		if g.Reason.Remakes() || g.Symbol != s.Number || g.AfterID != e.AfterID() || g.FromMs > market.FloorDiv(e.Time, nsPerMs) || g.BeforeID < e.BeforeID() {
-			continue
-		}
 		from, to := g.FromMs, g.ToMs
 		done := market.Gap{Symbol: g.Symbol, FromMs: from, ToMs: to, Reason: g.Reason, State: e.State, AfterID: g.AfterID, BeforeID: g.BeforeID}
 		if e.State == market.GapUnrepairable {
@@ -104,7 +101,7 @@ func (f *Fold) filled(s *symbol, i int32, e *market.Entry) {
 		rest := *g
 		f.open = slices.Delete(f.open, k, k+1)
 		s.spans = slices.DeleteFunc(s.spans, func(x span) bool { return x == span{from, to} })
-		if e.BeforeID() < done.BeforeID { // its beginning only
+		if ends(e.BeforeID()) < ends(done.BeforeID) { // its beginning only
 			rest.FromMs, rest.AfterID, rest.State = market.FloorDiv(e.Until, nsPerMs), e.BeforeID()-1, market.GapOpen
 			done.BeforeID, done.ToMs = e.BeforeID(), max(rest.FromMs, from+1)
 			f.gaps = append(f.gaps, done, rest)
@@ -114,8 +111,29 @@ func (f *Fold) filled(s *symbol, i int32, e *market.Entry) {
 			f.gaps = append(f.gaps, done)
 		}
 		f.whole(s, i, from, to)
-		return
 	}
+}
+
+// ends is an id before which a gap ends, as one to compare: without one it ends at a time.
+func ends(beforeID uint64) uint64 { return beforeID - 1 }
+
+// openGap is the place in f.open of the gap that e says the end of; -1: there is none.
+func (f *Fold) openGap(number uint32, e *market.Entry) int {
+	at := -1
+	for k := range f.open {
+		g := &f.open[k]
+		fromMs := market.FloorDiv(e.Time, nsPerMs)
+		if g.Reason.Remakes() || g.Symbol != number || g.AfterID != e.AfterID() || g.FromMs > fromMs || ends(g.BeforeID) < ends(e.BeforeID()) {
+			continue
+		}
+		if g.FromMs == fromMs && g.Reason == e.Reason {
+			return k
+		}
+		if at < 0 {
+			at = k
+		}
+	}
+	return at
 }
 
 // whole takes the mark partial from the closed bars that touched [from, to) and touch no other gap.
@@ -185,8 +203,25 @@ func (f *Fold) restoreGap(s *symbol, g *market.Gap) {
 		f.open = slices.DeleteFunc(f.open, func(o market.Gap) bool {
 			return o.Symbol == g.Symbol && o.FromMs == g.FromMs && o.AfterID == g.AfterID && o.Reason == g.Reason
 		})
-	case market.GapRemoved: // whoever comes back begins anew, where its minutes ended
-		s.lastID, s.lastIDMs, s.restoredID, s.filling = 0, 0, 0, filling{}
-		f.open = slices.DeleteFunc(f.open, func(o market.Gap) bool { return o.Symbol == g.Symbol })
+	case market.GapRemoved:
+		f.removed(s, g.FromMs)
+	}
+}
+
+// removed takes back that a symbol left when its minutes up to endMs were closed. What is missing of those stays missing; the
+// others nobody has, and if it comes back they are asked for as a whole.
+func (f *Fold) removed(s *symbol, endMs int64) {
+	s.lastID, s.lastIDMs, s.restoredID, s.filling = 0, 0, 0, filling{}
+	s.spans = slices.DeleteFunc(s.spans, func(x span) bool { return x.from >= endMs })
+	for k := range s.spans {
+		s.spans[k].to = min(s.spans[k].to, endMs)
+	}
+	f.open = slices.DeleteFunc(f.open, func(o market.Gap) bool {
+		return o.Symbol == s.Number && (o.FromMs >= endMs || o.Reason.Remakes() && o.ToMs > endMs)
+	})
+	for k := range f.open {
+		if o := &f.open[k]; o.Symbol == s.Number && o.ToMs > endMs { // its end is a time now: it lies among trades that the next gap has
+			o.ToMs, o.BeforeID = endMs, 0
+		}
 	}
 }

@@ -182,7 +182,10 @@ func (f *Fold) Entry(e *market.Entry, at market.Position) *Close {
 	case market.Hole:
 		f.hole(e)
 	}
-	f.applied, f.before = at, at
+	f.applied = at
+	if e.Kind != market.Hole || e.Offset != 0 { // ids that are replayed say a hole again before the trade that shows it: it is no place of its own
+		f.before = at
+	}
 	return c
 }
 

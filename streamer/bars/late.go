@@ -58,8 +58,8 @@ func (f *Fold) late(s *symbol, i int32, e *market.Entry, oldest int64) {
 	f.widen(s, start, e.ID)
 	f.revise(i, c)
 	for _, tf := range f.frames {
-		r, closed := f.longerAt(s, tf, start)
-		if r.Merge(one) != nil {
+		r, closed, made := f.longerAt(s, i, tf, start)
+		if !made && r.Merge(one) != nil {
 			f.stats.Overflow++
 			f.gap(i, start, start+minuteMs, market.GapOverflow)
 		}
@@ -110,8 +110,9 @@ func (f *Fold) cancel(e *market.Entry) {
 		if tf == market.D1 && outside {
 			longUse = dayUse(use)
 		}
-		r, closed := f.longerAt(s, tf, start)
-		switch more := f.remove(i, r, e, longUse); {
+		r, closed, made := f.longerAt(s, i, tf, start)
+		more := !made && f.remove(i, r, e, longUse)
+		switch {
 		case !gone:
 			touched = touched || more
 		case closed == nil || r.N > 0: // exactly what the other minutes make
@@ -203,6 +204,9 @@ func (f *Fold) hole(e *market.Entry) {
 	}
 	atEnd := f.again && e.Offset != 0 && e.Offset == f.restored
 	if f.again && !atEnd {
+		if i := f.lookupNumber(e.Symbol); i >= 0 && e.BeforeID() > 0 {
+			f.sawID(&f.symbols[i], e.BeforeID()-1, e.Until)
+		}
 		f.stats.Replayed++
 		return
 	}

@@ -35,14 +35,20 @@ func (f *Fold) recall(s *symbol, start int64) *closedRecord {
 }
 
 // longerAt returns the record of tf that holds a closed minute: the open one, or the
-// closed one, which is then returned twice.
-func (f *Fold) longerAt(s *symbol, tf market.Timeframe, minute int64) (*market.Record, *closedRecord) {
+// closed one, which is then returned twice. made: the log does not have it, for the symbol was not
+// carried when it closed; it was just made of the minutes as they are.
+func (f *Fold) longerAt(s *symbol, i int32, tf market.Timeframe, minute int64) (r *market.Record, c *closedRecord, made bool) {
 	start, end := f.period(tf, minute)
 	if l := &s.longer[tf]; l.active && l.StartMs == start || !f.closed(end) && !s.emitted(tf, start, end) {
-		return f.longer(s, tf, start, end), nil
+		return f.longer(s, tf, start, end), nil, false
 	}
-	c := s.closedAt(tf, start, end)
-	return &c.Record, c
+	_, found := s.find(tf, start)
+	c = s.closedAt(tf, start, end)
+	if !found && f.remake(s, &c.Record) != nil {
+		f.stats.Overflow++
+		f.gap(i, minute, minute+minuteMs, market.GapOverflow)
+	}
+	return &c.Record, c, !found
 }
 
 // update brings r, a longer record, from a minute's old record (nil: none) to its new one.

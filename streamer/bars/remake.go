@@ -144,9 +144,9 @@ func (f *Fold) replace(s *symbol, i int32, made *market.Record) {
 	f.put(i, c, made)
 	minute := c.Record
 	for _, tf := range f.frames {
-		r, closed := f.longerAt(s, tf, made.StartMs)
+		r, closed, whole := f.longerAt(s, i, tf, made.StartMs)
 		n := *r
-		if f.update(s, &n, old, &minute) != nil {
+		if !whole && f.update(s, &n, old, &minute) != nil {
 			f.stats.Overflow++
 			f.gap(i, made.StartMs, made.EndMs, market.GapOverflow)
 		}

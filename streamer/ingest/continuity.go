@@ -27,6 +27,8 @@ type newest struct {
 	hasNs int64
 	// changedNs is from where on another vendor had its minutes; 0: none had.
 	changedNs int64
+	// away: it was not carried since id; what the venue names first did not only overtake its trade.
+	away bool
 	// filling: trades between these ids come that fill a hole.
 	filling       bool
 	after, before uint64
@@ -69,6 +71,7 @@ func (c *continuity) admit(dst []market.Entry, e *market.Entry) []market.Entry {
 		case e.State != market.GapOpen:
 			n.filling = false
 		case e.BeforeID() > n.id:
+			n.away = false
 			n.id, n.timeNs = e.BeforeID()-1, max(n.timeNs, e.Until)
 		}
 		return append(dst, *e)
@@ -82,6 +85,7 @@ func (c *continuity) admit(dst []market.Entry, e *market.Entry) []market.Entry {
 		c.duplicates++
 		return dst
 	}
+	n.away = false
 	if e.Time < n.changedNs { // it lies in the minutes of another vendor: those stand
 		if e.ID > n.id+1 {
 			dst = c.missing(dst, e.Symbol, n, e.ID+1, e.Time)
@@ -99,9 +103,12 @@ func (c *continuity) admit(dst []market.Entry, e *market.Entry) []market.Entry {
 // seen takes the venue's word that its newest trade is e.ID. It may overtake the trade
 // itself, so only what is still missing when the venue speaks again is a hole.
 func (c *continuity) seen(dst []market.Entry, e *market.Entry, n *newest) []market.Entry {
-	if n.id == 0 { // nothing is known before it
-		dst = c.missing(dst, e.Symbol, n, e.ID+1, e.Time)
-		n.id, n.timeNs = e.ID, e.Time
+	if n.id == 0 || n.away { // nothing is known before it
+		n.away = false
+		if e.ID > n.id {
+			dst = c.missing(dst, e.Symbol, n, e.ID+1, e.Time)
+			n.id, n.timeNs = e.ID, max(n.timeNs, e.Time)
+		}
 		return dst
 	}
 	if n.seen > n.id {
@@ -135,6 +142,13 @@ func (c *continuity) missing(dst []market.Entry, symbol uint32, n *newest, befor
 func (c *continuity) has(symbol uint32, ns int64) {
 	if n := c.of(symbol); n != nil {
 		n.hasNs = ns
+	}
+}
+
+// left says that a symbol was not carried since its newest trade.
+func (c *continuity) left(symbol uint32) {
+	if n := c.of(symbol); n != nil && n.id != 0 {
+		n.away = true
 	}
 }
 

@@ -3,7 +3,6 @@ package ingest
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"github.com/marketstream/marketstream/streamer/bars"
 	"github.com/marketstream/marketstream/streamer/logs"
@@ -60,28 +59,6 @@ func readIDs(src []byte, table *market.SymbolTable) (ids []bars.LastTrade, err e
 		return nil, fmt.Errorf("%w: the trade ids of a position", logs.ErrCorrupt)
 	}
 	return ids, nil
-}
-
-// forgetLeft takes from the ids of the last frame those of symbols that a shape does not have, or that join with it: the
-// frame that brings it says nothing of where they are.
-func (w *Writer) forgetLeft(shape *logs.Shape) error {
-	stay := make(map[uint32]bool)
-	for _, s := range shape.Symbols {
-		if s.SinceTick == (market.TickPosition{}) || s.SinceTick.Compare(w.base.Applied.Tick) < 0 {
-			stay[w.env.Symbols.Intern(s.Name)] = true
-		}
-	}
-	for _, at := range []*market.Position{&w.base.Applied, &w.base.Open} {
-		ids, err := readIDs(at.Source.Opaque, w.env.Symbols)
-		if err != nil {
-			return err
-		}
-		kept := slices.DeleteFunc(slices.Clone(ids), func(x bars.LastTrade) bool { return !stay[x.Symbol] })
-		if len(kept) < len(ids) {
-			at.Source.Opaque = appendIDs(nil, kept, w.env.Symbols)
-		}
-	}
-	return nil
 }
 
 // appendFollows appends, as the opaque part of the first batch of a token, the last batch

@@ -179,7 +179,8 @@ func TestTicksLostInPart(t *testing.T) {
 	}
 }
 
-// TestCarriedAgain: a symbol that was carried before comes back: its minutes that the log has are not asked for again.
+// TestCarriedAgain: a symbol that was carried before comes back: what the log has is not asked for again, and the rest as soon
+// as the venue has named its newest trade.
 func TestCarriedAgain(t *testing.T) {
 	r := begun(t)
 	r.say(tradeAt(107, refoldMinute+13_000), markAt(refoldMinute+61_000))
@@ -191,8 +192,8 @@ func TestCarriedAgain(t *testing.T) {
 	}
 	r.say(market.Entry{Kind: market.Seen, ID: 130, Time: (refoldMinute + 90_000) * 1e6}, markAt(refoldMinute+91_000))
 	gaps := r.w.fold.OpenGaps(nil)
-	if len(gaps) != 1 || gaps[0].FromMs != refoldMinute+60_000 || gaps[0].AfterID != 0 || gaps[0].BeforeID != 131 {
-		t.Errorf("gaps %+v, want one from the end of the minute that the log has", gaps)
+	if len(gaps) != 1 || gaps[0].FromMs != refoldMinute+13_000 || gaps[0].AfterID != 107 || gaps[0].BeforeID != 131 {
+		t.Errorf("gaps %+v, want one from the newest trade that the log has", gaps)
 	}
 }
 

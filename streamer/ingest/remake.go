@@ -73,6 +73,6 @@ func (w *Writer) still(g *market.Gap) bool {
 		if g.Reason.Remakes() {
 			return x.FromMs == g.FromMs && x.Reason == g.Reason && x.BeforeID == g.BeforeID && w.ripe(&x, all)
 		}
-		return x.BeforeID >= g.BeforeID
+		return x.BeforeID == 0 || g.BeforeID != 0 && x.BeforeID >= g.BeforeID
 	})
 }

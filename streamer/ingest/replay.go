@@ -61,6 +61,11 @@ func (w *Writer) replayTicks(ctx context.Context) error {
 			return err
 		}
 		w.ids.seed(ids)
+		for symbol, since := range w.since {
+			if w.base.Applied.Tick.Compare(since) <= 0 {
+				w.ids.left(symbol)
+			}
+		}
 	}
 	last := market.TickPosition{Token: begin.Tick.Token, Batch: begin.Tick.Batch}
 	var b logs.Batch
@@ -163,7 +168,7 @@ func (w *Writer) again(ctx context.Context, b *logs.Batch, first int) error {
 		if i < first && (e.Kind != market.Hole || e.State == market.GapOpen) {
 			continue
 		}
-		if since, ok := w.since[e.Symbol]; ok && e.Kind != market.Mark && since.Compare(market.TickPosition{Token: b.Token, Batch: b.Number, Index: uint32(i + 1)}) >= 0 {
+		if w.joinedAfter(e, market.TickPosition{Token: b.Token, Batch: b.Number, Index: uint32(i + 1)}) {
 			continue
 		}
 		if e.Kind == market.Hole && e.State == market.GapFilling && !w.fold.Knows(e.Time/1e6) { // it may not have come into a frame

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"math/rand/v2"
 
 	"github.com/marketstream/marketstream/streamer/bars"
@@ -38,7 +37,9 @@ func openWriters(ctx context.Context, env *Env, spec *Spec, tr *feed.Traits, cla
 	o := &opening{env: env, spec: spec, heads: heads, bounds: bounds, traits: tr}
 	plans := make([]plan, len(claims))
 	for i, c := range claims { // before any is written: what one says must not depend on another's
-		plans[i] = o.plan(c.Partition)
+		if plans[i], err = o.plan(&c); err != nil {
+			return nil, fmt.Errorf("partition %d: %w", c.Partition, err)
+		}
 	}
 	var writers []*Writer
 	for i, c := range claims {
@@ -66,6 +67,8 @@ func openWriters(ctx context.Context, env *Env, spec *Spec, tr *feed.Traits, cla
 	return writers, nil
 }
 
+func (o *opening) gapless() bool { return o.traits != nil && o.traits.Gapless }
+
 // writer makes the writer of one claim, with an empty fold, or none where there are no symbols.
 func (o *opening) writer(ctx context.Context, c Claim, p *plan) (*Writer, error) {
 	head := &o.heads[c.Partition]
@@ -75,13 +78,10 @@ func (o *opening) writer(ctx context.Context, c Claim, p *plan) (*Writer, error)
 		return nil, err
 	}
 	if p.changed { // what was applied are places in another source
-		at := market.Position{Tick: market.TickPosition{Token: c.Token, Batch: c.Batches, Index: math.MaxUint32}}
+		at := market.Position{Tick: c.endOfTicks()}
 		w.base.Applied, w.base.Open = at, at
 	}
 	if p.write {
-		if err := w.forgetLeft(p.shape); err != nil {
-			return nil, err
-		}
 		if err := w.configure(ctx, p); err != nil {
 			return nil, err
 		}
@@ -109,7 +109,7 @@ func (o *opening) writer(ctx context.Context, c Claim, p *plan) (*Writer, error)
 			w.since[o.env.Symbols.Intern(s.Name)] = s.SinceTick
 		}
 	}
-	if o.traits != nil && o.traits.Gapless {
+	if o.gapless() {
 		w.ids = newContinuity(w.symbols, func(ns int64) int64 { return periodStart(&cfg, ns/1e6) * 1e6 })
 	}
 	w.report()
@@ -228,7 +228,12 @@ type checkpoint struct {
 func (w *Writer) configure(ctx context.Context, p *plan) error {
 	if w.last.Number == 0 || p.fresh {
 		w.base.Watermark = max(w.base.Watermark, p.startMs)
-		w.base.Applied.Source, w.base.Open.Source = p.start, p.start
+		w.base.Applied.Source.Offset, w.base.Open.Source.Offset = p.start.Offset, p.start.Offset
+	}
+	if p.places {
+		if err := w.place(p.shape, p.back); err != nil {
+			return err
+		}
 	}
 	f := &logs.Frame{Kind: logs.FrameConfig, Partition: uint8(w.Partition), Number: w.last.Number + 1, Token: w.Token,
 		Tag: rand.Uint32(), ConfigGeneration: p.gen, Shape: p.shape, Gaps: p.gaps,

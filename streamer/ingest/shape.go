@@ -104,8 +104,11 @@ type plan struct {
 	shape *logs.Shape
 	write bool // it is news to the log
 	gen   logs.ConfigGeneration
-	gaps  []market.Gap          // of symbols that join or leave, with process-wide numbers
-	start market.SourcePosition // where a partition begins that has no symbols yet
+	gaps  []market.Gap // of symbols that join or leave, with process-wide numbers
+	// places: of gapless ids, symbols come and go; those in back go on where they were when they left.
+	places bool
+	back   []bars.LastTrade
+	start  market.SourcePosition // where a partition begins that has no symbols yet
 	// startMs is the watermark that such a partition begins with; 0: the stream begins.
 	startMs int64
 	fresh   bool // it had frames, but no symbols
@@ -114,52 +117,40 @@ type plan struct {
 
 // plan decides what the bars of a partition are to be: the newest rules. A document that is
 // older than the log's is not run; one that is as old or newer is written if it says something else.
-func (o *opening) plan(partition int) plan {
-	head, spec := &o.heads[partition], o.spec
+func (o *opening) plan(c *Claim) (plan, error) {
+	head, spec := &o.heads[c.Partition], o.spec
 	p := plan{shape: head.settled(), gen: o.heads.Generation()}
 	if head.Frame != nil {
 		p.gen = head.Frame.ConfigGeneration
 	}
 	if head.Shape != nil && spec.Generation.Less(p.gen) {
-		return p
+		return p, nil
 	}
 	offset, watermark := o.heads.place()
 	p.start, p.startMs = market.SourcePosition{Offset: offset}, watermark
 	if spec.Generation == spec.First { // the document is still the one that the log began with
 		p.start, p.startMs = spec.Begin, 0
 	}
-	n, gaps := spec.shape(partition, head, p.start.Offset, p.startMs, o.env.Symbols)
-	if o.traits != nil && o.traits.Gapless { // its first trade says what is missing before it
-		gaps = slices.DeleteFunc(gaps, func(g market.Gap) bool { return g.State == market.GapOpen })
-		head.joined(n.Symbols)
+	n, gaps := spec.shape(c.Partition, head, p.start.Offset, p.startMs, o.env.Symbols)
+	p.changed = head.Shape != nil && head.Shape.Source != n.Source
+	p.gaps = gaps
+	if o.gapless() { // ids say what is missing
+		p.gaps = slices.DeleteFunc(gaps, func(g market.Gap) bool { return g.State == market.GapOpen })
+		p.places = true
+		if err := o.comeAndGo(&p, n, c); err != nil {
+			return p, err
+		}
 	}
 	if head.Shape == nil && len(n.Symbols) == 0 || head.Shape != nil && reflect.DeepEqual(head.settled(), n) {
-		p.write = head.Shape != nil && o.ages(head.ShapeSeq)
-		return p
+		p.write, p.gaps = head.Shape != nil && o.ages(head.ShapeSeq), nil
+		return p, nil
 	}
-	if p.changed = head.Shape != nil && head.Shape.Source != n.Source; p.changed {
+	if p.changed {
 		n.After = head.Shape.Source
 	}
 	p.fresh = head.Shape != nil && len(head.Shape.Symbols) == 0
-	p.shape, p.gaps, p.write, p.gen = n, gaps, true, spec.Generation
-	return p
-}
-
-// joined says of the symbols that the head's shape does not have from where on in TICKS they count: there may be trades there
-// from when they were carried before, and only of those after Open, which moves on without them.
-func (h *Head) joined(symbols []logs.ShapeSymbol) {
-	if h.Shape == nil || h.Frame == nil {
-		return
-	}
-	had := make(map[string]bool)
-	for _, s := range h.Shape.Symbols {
-		had[strings.ToUpper(s.Name)] = true
-	}
-	for i := range symbols {
-		if !had[strings.ToUpper(symbols[i].Name)] {
-			symbols[i].SinceTick = h.Frame.Applied.Tick
-		}
-	}
+	p.shape, p.write, p.gen = n, true, spec.Generation
+	return p, nil
 }
 
 // Count numbers a document that nobody counts, on a laptop: as the log's newest, or one

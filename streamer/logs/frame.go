@@ -97,6 +97,10 @@ type RemovedSymbol struct {
 	// UntilMs is the event time up to which it was observed, and UntilOffset the place in the source at which it went.
 	UntilMs     int64  `json:"untilMs"`
 	UntilOffset uint64 `json:"untilOffset,omitempty"`
+	// UntilID is the newest trade that was applied when it went, at UntilIDMs, of a source with gapless ids: what is newer the log does
+	// not have, and what is as old lies in minutes that were open or in the log. 0: none was.
+	UntilID   uint64 `json:"untilId,omitempty"`
+	UntilIDMs int64  `json:"untilIdMs,omitempty"`
 }
 
 // ShapeSymbol is a symbol and the place in the source from which on its trades count.
@@ -104,8 +108,8 @@ type ShapeSymbol struct {
 	Name string `json:"name"`
 	// SinceOffset: trades of this symbol at or before this offset of the source are not its own: it was not carried yet.
 	SinceOffset uint64 `json:"sinceOffset,omitempty"`
-	// SinceTick is the same place in TICKS, of a source with gapless ids: what is there at or before it is of another time in which the
-	// symbol was carried, and who wrote the partition in between kept only some of it.
+	// SinceTick is where TICKS ended when the symbol joined, of a source with gapless ids: what it has of the symbol there is of
+	// another time in which it was carried, and whoever wrote the partition in between kept only some of it.
 	SinceTick market.TickPosition `json:"sinceTick,omitzero"`
 	// SinceMs is the event time from which on the symbol is observed.
 	SinceMs int64 `json:"sinceMs,omitempty"`
