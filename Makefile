@@ -37,11 +37,12 @@ run: ## run the demo; ARGS="--listen 127.0.0.1:8081" adds flags
 
 test: ## everything that CI checks
 	@echo "== gofmt"; out=$$(gofmt -l api cmd $(wildcard controllers) streamer hack); test -z "$$out" || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
-	@echo "== go vet"; $(GO) vet ./... && cd hack && $(GO) vet ./... && cd bench && $(GO) vet ./...
+	@echo "== go vet"; $(GO) vet ./... && cd hack && $(GO) vet ./... && cd bench && $(GO) vet ./... && cd ../rules && $(GO) vet ./...
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory kube
 	@$(MAKE) --no-print-directory kube
-	@echo "== tests of hack"; cd hack && $(GOTEST) -count=1
+	@echo "== tests of hack"; cd hack && $(GOTEST) -count=1 -timeout 20m
+	@echo "== alerts and dashboard"; cd hack/rules && $(GO) test -count=1 ./...
 	@$(MAKE) --no-print-directory check-generated check-tidy lint
 
 kube: ## the programs of Kubernetes that tests need, built once
@@ -87,7 +88,7 @@ check-generated: ## generated files are fresh
 	@echo "== generated files"; hack/generate.sh --check
 
 check-tidy: ## go.mod files are tidy
-	@echo "== go mod tidy"; $(GO) mod tidy -diff && cd hack && $(GO) mod tidy -diff && cd bench && $(GO) mod tidy -diff && cd ../lint && $(GO) mod tidy -diff
+	@echo "== go mod tidy"; $(GO) mod tidy -diff && cd hack && $(GO) mod tidy -diff && cd bench && $(GO) mod tidy -diff && cd ../lint && $(GO) mod tidy -diff && cd ../rules && $(GO) mod tidy -diff
 
 fuzz: ## every fuzz test for FUZZTIME (10s)
 	@for pkg in $$($(GO) list ./...); do \
