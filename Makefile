@@ -40,7 +40,6 @@ test: ## everything that CI checks
 	@echo "== go vet"; $(GO) vet ./... && cd hack && $(GO) vet ./... && cd bench && $(GO) vet ./... && cd ../rules && $(GO) vet ./...
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory kube
-	@$(MAKE) --no-print-directory kube
 	@echo "== tests of hack"; cd hack && $(GOTEST) -count=1 -timeout 20m
 	@echo "== alerts and dashboard"; cd hack/rules && $(GO) test -count=1 ./...
 	@$(MAKE) --no-print-directory check-generated check-tidy lint
