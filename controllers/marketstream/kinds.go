@@ -109,7 +109,7 @@ func (k *kinds) Start(ctx context.Context) error {
 	}
 }
 
-// NeedLeaderElection: every instance follows, so that one that takes over knows.
+// NeedLeaderElection: whoever does not lead has no use for it.
 func (k *kinds) NeedLeaderElection() bool { return true }
 
 // refresh looks which kinds there are, follows those that came and leaves those that went.

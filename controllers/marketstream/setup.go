@@ -133,7 +133,12 @@ func register(m manager.Manager, o *Options) error {
 	looks := make(chan event.GenericEvent, 1024)
 	r := &Reconciler{opts: *o, client: m.GetClient(), uncached: m.GetAPIReader(), events: m.GetEventRecorder("marketstream"),
 		pace: pace{every: o.Least, last: make(map[types.NamespacedName]time.Time)}}
-	r.poller = reports.New(reports.Options{Every: o.PollEvery, Changed: func(stream string) { looks <- look(stream) }})
+	r.poller = reports.New(reports.Options{Every: o.PollEvery, Changed: func(ctx context.Context, stream string) {
+		select {
+		case looks <- look(stream):
+		case <-ctx.Done():
+		}
+	}})
 	disco, err := discovery.NewDiscoveryClientForConfigAndClient(o.Config, m.GetHTTPClient())
 	if err != nil {
 		return err

@@ -41,8 +41,9 @@ type Options struct {
 	Workers int
 	// Client of HTTP; one with a limit of 2 s.
 	Client *http.Client
-	// Changed is called, from several goroutines, when an answer of a stream's pod is another one.
-	Changed func(stream string)
+	// Changed is called, from several goroutines, when an answer of a stream's pod is another one. It may
+	// block; ctx is that of Run.
+	Changed func(ctx context.Context, stream string)
 }
 
 // Poller asks pods how they are.
@@ -241,7 +242,7 @@ func (p *Poller) ask(ctx context.Context, who *pod) {
 	who.due = time.Now().Add(every)
 	p.mu.Unlock()
 	if !gone && p.o.Changed != nil && matters(before, answer) {
-		p.o.Changed(who.stream)
+		p.o.Changed(ctx, who.stream)
 	}
 }
 

@@ -45,7 +45,7 @@ func text(r podreport.Report) []byte {
 	return b
 }
 
-func start(t *testing.T, changed func(string)) *Poller {
+func start(t *testing.T, changed func(context.Context, string)) *Poller {
 	t.Helper()
 	p := New(Options{Every: 20 * time.Millisecond, Soon: 10 * time.Millisecond, Workers: 2, Changed: changed})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -65,7 +65,7 @@ func TestChanged(t *testing.T) {
 	var body atomic.Value
 	body.Store(text(podreport.Report{ConfigRevision: "a", Connections: 100}))
 	var told atomic.Int64
-	p := start(t, func(stream string) {
+	p := start(t, func(_ context.Context, stream string) {
 		if stream != "ns/us" {
 			t.Error(stream)
 		}
@@ -100,7 +100,7 @@ func TestChanged(t *testing.T) {
 // TestAway: a pod that does not answer says so once, and what it said before stays.
 func TestAway(t *testing.T) {
 	var told atomic.Int64
-	p := start(t, func(string) { told.Add(1) })
+	p := start(t, func(context.Context, string) { told.Add(1) })
 	var down atomic.Bool
 	p.o.Client = &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
 		if down.Load() {
