@@ -221,7 +221,7 @@ spec:
 // operator.
 func TestAPIAway(t *testing.T) {
 	ns := plane.Namespace(t)
-	start(t, ns, nil)
+	start(t, ns, nil).lenient = true
 	m := says(t, apply(t, ns, "us", plain), v1alpha1.ConditionReady, "True", "Serving")
 	before := pods(t, ns, "streamer")
 	if err := plane.StopAPI(); err != nil {
