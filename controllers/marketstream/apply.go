@@ -98,9 +98,11 @@ func (r *Reconciler) applyOne(ctx context.Context, s *scope, o *desired.Object) 
 			return err
 		}
 	}
+	now := sending{hash: (&unstructured.Unstructured{Object: body}).GetAnnotations()[desired.AnnotationApplied]}
 	if live != nil {
 		path, same := desired.Subset(body, live)
-		if same {
+		now.over = (&unstructured.Unstructured{Object: live}).GetResourceVersion()
+		if same || r.sent.is(s.key, key(o), now) {
 			return nil
 		}
 		s.log.V(1).Info("it differs from what is wanted", "kind", o.Kind.Kind, "object", o.Name, "first", path)
@@ -110,6 +112,9 @@ func (r *Reconciler) applyOne(ctx context.Context, s *scope, o *desired.Object) 
 		return err
 	}
 	s.wrote++
+	if live != nil {
+		r.sent.note(s.key, key(o), now)
+	}
 	s.log.Info("applied", "kind", o.Kind.Kind, "object", o.Name)
 	return nil
 }

@@ -30,6 +30,7 @@ type Reconciler struct {
 
 	pace    pace
 	touched touches
+	sent    sent
 	figures figures
 }
 
@@ -84,5 +85,6 @@ func (r *Reconciler) forget(s *scope) {
 	r.poller.Set(s.key.String(), nil)
 	r.pace.forget(s.key)
 	r.touched.forget(s.key)
+	r.sent.forget(s.key)
 	r.figures.forget(s.key)
 }
