@@ -48,6 +48,9 @@ func (r *Reconciler) apply(ctx context.Context, s *scope) error {
 		if err := s.tolerate(key(o).String(), r.applyOne(ctx, s, o)); err != nil {
 			return err
 		}
+		if s.failure.reason == namespaceGoes { // nothing else will be let either
+			return nil
+		}
 	}
 	return r.prune(ctx, s)
 }

@@ -10,13 +10,16 @@ import (
 // failure is an answer of the API server that does not get better by asking again soon.
 type failure struct{ reason, says string }
 
+// namespaceGoes is the reason of what is refused because the namespace is being deleted.
+const namespaceGoes = "NamespaceTerminating"
+
 // lasting returns the failure that an error is, or none if asking again may help.
 func lasting(what string, err error) failure {
 	switch {
 	case err == nil:
 		return failure{}
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-		return failure{"NamespaceTerminating", "the namespace is being deleted: nothing can be made in it"}
+		return failure{namespaceGoes, "the namespace is being deleted: nothing can be made in it"}
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
 		return failure{"QuotaExceeded", what + ": " + err.Error()}
 	case apierrors.IsForbidden(err):
