@@ -3,9 +3,11 @@ package scan
 import (
 	"bytes"
 	"encoding/json"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/marketstream/marketstream/streamer/market"
 )
@@ -129,4 +131,42 @@ func FuzzScan(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, text []byte) { compare(t, text) })
+}
+
+// slowTime is Time by package time.
+func slowTime(text string) (int64, bool) {
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil || !regexp.MustCompile(`^(19[7-9]|20|21[01])[0-9]+-..-..T..:..:..(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`).MatchString(text) || text[:4] > "2115" || at.Before(time.Unix(0, 0)) {
+		return 0, false
+	}
+	return at.UnixNano(), true
+}
+
+func compareTime(t *testing.T, text string) {
+	t.Helper()
+	ns, ok := Time([]byte(text))
+	if want, wantOK := slowTime(text); ok != wantOK || ok && ns != want {
+		t.Fatalf("%q: %d, %v; want %d, %v", text, ns, ok, want, wantOK)
+	}
+}
+
+var times = []string{"2021-02-22T15:51:44.208Z", "2021-07-08T17:18:28.04582059Z", "2023-04-06T14:25:06.542305024Z", "2021-02-22T10:51:44-05:00", "2021-02-22T10:51:44.5+05:30",
+	"1970-01-01T00:00:00Z", "1970-01-01T00:00:00+01:00", "2115-12-31T23:59:59.999999999Z", "2116-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "2100-02-29T00:00:00Z", "2000-02-29T00:00:00Z",
+	"2021-02-22T15:51:44.Z", "2021-02-22T15:51:44.1234567890Z", "2021-02-22T15:51:44", "2021-02-22T15:51:44z", "2021-02-22t15:51:44Z", "2021-02-22 15:51:44Z", "2021-02-22T24:00:00Z",
+	"2021-02-22T15:60:00Z", "2021-02-22T15:00:60Z", "2021-13-22T15:00:00Z", "2021-04-31T15:00:00Z", "2021-02-22T15:51:44+24:00", "2021-02-22T15:51:44+05:60", "2021-02-22T15:51:44+0530", "", "2021", "2021-0a-22T15:51:44Z"}
+
+func TestTime(t *testing.T) {
+	for _, text := range times {
+		compareTime(t, text)
+	}
+	for at := time.Date(1970, 1, 1, 3, 4, 5, 678_901_234, time.UTC); at.Year() < 2116; at = at.AddDate(0, 0, 1) {
+		compareTime(t, at.Format("2006-01-02T15:04:05.999999999Z"))
+	}
+}
+
+func FuzzTime(f *testing.F) {
+	for _, text := range times {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) { compareTime(t, text) })
 }

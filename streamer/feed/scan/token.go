@@ -33,7 +33,9 @@ func (t *Token) Text() []byte {
 }
 
 // Null reports whether the value is null, or not there.
-func (t *Token) Null() bool { return t.kind == 0 || t.kind == Literal && len(t.raw) == 4 && t.raw[0] == 'n' }
+func (t *Token) Null() bool {
+	return t.kind == 0 || t.kind == Literal && len(t.raw) == 4 && t.raw[0] == 'n'
+}
 
 // Uint is a whole number of at most 64 bits.
 func (t *Token) Uint() (n uint64, ok bool) {
