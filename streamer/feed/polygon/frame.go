@@ -28,12 +28,14 @@ type event struct {
 	text   []byte // malformed: the event
 	symbol []byte
 
-	entry market.Entry // trade, without its Symbol
-	sent  int64        // trade, limits: when the SIP (or the crypto venue) sent it, Unix ns
+	entry    market.Entry // trade, without its Symbol
+	sent     int64        // trade, limits: when the SIP (or the crypto venue) sent it, Unix ns
+	happened bool         // trade: it says when it happened, and entry has that time
 
 	from, to               int64 // aggregate: Unix ns
 	open, high, low, close market.Decimal
 	volume                 market.Decimal // exact, if the vendor sends that too
+	exact                  bool           // it does
 
 	indicators []byte // limits: a JSON array
 
@@ -158,6 +160,9 @@ func (p *parser) each(text []byte, fn func(*event) error) error {
 	return s.End()
 }
 
+// errBroken says that a frame is not JSON.
+var errBroken = scan.ErrSyntax
+
 // one reads one event. An element that is no object says nothing.
 func (p *parser) one(fn func(*event) error) error {
 	s := &p.scan
@@ -242,7 +247,7 @@ func (p *parser) stock() (wrong string) {
 		if !ok {
 			return "pt"
 		}
-		n.Time = ns
+		n.Time, e.happened = ns, true
 	}
 	var ok bool
 	if n.Conditions, ok = conditions(&v[kConditions]); !ok {
@@ -269,13 +274,19 @@ func (p *parser) coin() (wrong string) {
 	if !ok {
 		return "c"
 	}
+	n.Side = takers(set)
+	return ""
+}
+
+// takers is the side that conditions of crypto name.
+func takers(set uint64) market.Side {
 	switch set & (1<<1 | 1<<2) {
 	case 1 << 1:
-		n.Side = market.SideSell
+		return market.SideSell
 	case 1 << 2:
-		n.Side = market.SideBuy
+		return market.SideBuy
 	}
-	return ""
+	return market.SideUnknown
 }
 
 // common reads what trades of all kinds have. A trade of nothing, or for nothing, is none.
@@ -332,6 +343,7 @@ func (p *parser) aggregate(k kind, symbol int, name string) (wrong string) {
 		if e.volume, ok = v[kExactVolume].Decimal(); !ok {
 			return "dv"
 		}
+		e.exact = true
 	}
 	e.kind = k
 	return ""

@@ -2,6 +2,7 @@ package polygontest
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -123,8 +124,11 @@ func whole(d market.Decimal) int64 {
 	return max(coef/p, 1)
 }
 
-// sum adds a trade to its second; v.mu is held.
+// sum adds a trade to its second; v.mu is held. Official prints and corrected closes count in no volume.
 func (v *Vendor) sum(t *vendortest.Trade) {
+	if slices.ContainsFunc(t.Conditions, func(c int) bool { return c == 15 || c == 16 || c == 38 }) {
+		return
+	}
 	from := t.SentNs - t.SentNs%int64(time.Second)
 	key := t.Symbol + strconv.FormatInt(from, 10)
 	s := v.seconds[key]
