@@ -81,6 +81,7 @@ const (
 	kCount
 	kTrades
 	kUpdate // on a page: what became of the trade
+	kVWAP
 	keys
 )
 
@@ -147,6 +148,8 @@ func key(name []byte) int {
 			return kReason
 		case "rm":
 			return kReasonText
+		case "vw":
+			return kVWAP
 		}
 		return -1
 	}
@@ -193,6 +196,9 @@ func (p *parser) each(text []byte, fn func(*message) error) error {
 	}
 	return s.End()
 }
+
+// errBroken says that a frame is not JSON.
+var errBroken = scan.ErrSyntax
 
 // one reads one message. An element that is no object says nothing.
 func (p *parser) one(fn func(*message) error) error {
@@ -357,13 +363,18 @@ func identify(id uint64, exchange []byte, ns int64) (order, all uint64) {
 	for _, c := range exchange {
 		id ^= uint64(c) << 56
 	}
-	all = id
-	for range 2 { // mixed, so that ids of one time and times of one id do not meet
+	return id, mix(id, ns)
+}
+
+// mix makes one id, never 0, of an order and a time.
+func mix(order uint64, ns int64) uint64 {
+	all := order
+	for range 2 { // so that ids of one time and times of one id do not meet
 		all = (all ^ all>>32) * 0xd6e8feb86659fd93
 		all ^= uint64(ns)
 	}
 	all = (all ^ all>>32) * 0xd6e8feb86659fd93
-	return id, max(all^all>>29, 1)
+	return max(all^all>>29, 1)
 }
 
 func (p *parser) bar() (wrong string) {

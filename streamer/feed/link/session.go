@@ -30,7 +30,6 @@ type Session struct {
 	speaker   Speaker
 	connected bool   // Connected was said,
 	reason    string // with this reason
-	settled   bool   // every symbol was answered
 	gap       int64  // from where on nothing was observed before this connection, exchange's ns; 0: all was, or it was said
 	marked    int64  // the newest mark, exchange's ns
 
@@ -234,14 +233,9 @@ func (s *Session) Refused() { s.counts.refusals.Add(1) }
 // Confirmed says that every symbol is answered; the watermark moves from now on. late are symbols that were confirmed after
 // it had begun to move without them.
 func (s *Session) Confirmed(unknown int, reason string, late ...uint32) error {
-	s.counts.unknown.Store(int64(unknown))
-	for _, symbol := range late {
-		if err := s.Hole(symbol, s.marked, s.ExchangeNow()); err != nil {
-			return err
-		}
+	if err := s.Settled(unknown, late...); err != nil {
+		return err
 	}
-	s.settled = true
-	s.wm.Release()
 	if s.connected && reason == s.reason {
 		return nil
 	}
@@ -250,6 +244,18 @@ func (s *Session) Confirmed(unknown int, reason string, late ...uint32) error {
 	}
 	s.connected, s.reason = true, reason
 	s.sink.Status(feed.Status{State: feed.Connected, Reason: reason})
+	return nil
+}
+
+// Settled is Confirmed without a status: what was said stands.
+func (s *Session) Settled(unknown int, late ...uint32) error {
+	s.counts.unknown.Store(int64(unknown))
+	for _, symbol := range late {
+		if err := s.Hole(symbol, s.marked, s.ExchangeNow()); err != nil {
+			return err
+		}
+	}
+	s.wm.Release()
 	return nil
 }
 

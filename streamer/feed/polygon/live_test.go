@@ -49,7 +49,9 @@ func TestCrypto(t *testing.T) {
 	v := vendor(t, polygontest.Options{Crypto: true, Symbols: []string{"BTC-USD"}})
 	r := start(t, v, func(o *Options) { o.Crypto = true })
 	r.SetSymbols([]feed.Symbol{{Number: 9, Name: "btc/usd"}})
-	r.sink.Until(t, "subscribed", func() bool { return slices.Equal(v.Topics(), []string{"XT.BTC-USD"}) && r.sink.Said(feed.Connected, "") > 0 })
+	r.sink.Until(t, "subscribed", func() bool {
+		return slices.Equal(v.Topics(), []string{"XT.BTC-USD"}) && r.sink.Said(feed.Connected, "") > 0
+	})
 	trades := r.trade(t, "BTC-USD", 10, vendortest.How{}, polygontest.Fault{})
 	got := r.came(t, 10)
 	var want []market.Entry

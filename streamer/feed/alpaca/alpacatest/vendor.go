@@ -55,11 +55,12 @@ type Vendor struct {
 
 // session is what a connection has done.
 type session struct {
-	mu     sync.Mutex
-	authed bool
-	trades map[string]bool
-	bars   map[string]bool
-	timer  *time.Timer
+	mu       sync.Mutex
+	authed   bool
+	trades   map[string]bool
+	bars     map[string]bool
+	statuses map[string]bool
+	timer    *time.Timer
 }
 
 // Start makes a vendor and listens.
@@ -107,7 +108,7 @@ func success(msg string) []byte { return fmt.Appendf(nil, `[{"T":"success","msg"
 
 // Opened implements [vendortest.Script].
 func (s script) Opened(c *vendortest.Client, r *http.Request) {
-	x := &session{trades: map[string]bool{}, bars: map[string]bool{}}
+	x := &session{trades: map[string]bool{}, bars: map[string]bool{}, statuses: map[string]bool{}}
 	c.State = x
 	c.Send(success("connected"))
 	x.timer = time.AfterFunc(s.v.opts.AuthWithin, func() {
@@ -156,7 +157,7 @@ func (s script) Said(c *vendortest.Client, text []byte) {
 	case "auth":
 		v.auth(c, x, m.Key, m.Secret)
 	case "subscribe", "unsubscribe":
-		v.subscribe(c, x, m.Action, m.Trades, m.Bars)
+		v.subscribe(c, x, m.Action, m.Trades, m.Bars, m.Statuses)
 	default:
 		c.Send(refusal(400, "invalid syntax"))
 	}
@@ -202,7 +203,7 @@ func (v *Vendor) auth(c *vendortest.Client, x *session, id, secret string) {
 	c.Send(success("authenticated"))
 }
 
-func (v *Vendor) subscribe(c *vendortest.Client, x *session, action string, trades, bars []string) {
+func (v *Vendor) subscribe(c *vendortest.Client, x *session, action string, trades, bars, statuses []string) {
 	v.mu.Lock()
 	limit, forbidden, deaf := v.symbols, v.forbidden, v.deaf
 	if action == "subscribe" {
@@ -222,7 +223,7 @@ func (v *Vendor) subscribe(c *vendortest.Client, x *session, action string, trad
 	case forbidden:
 		c.Send(refusal(409, "insufficient subscription"))
 		return
-	case len(trades)+len(bars) == 0:
+	case len(trades)+len(bars)+len(statuses) == 0, len(statuses) > 0 && v.opts.Crypto: // there are no halts in crypto
 		c.Send(refusal(410, "invalid subscribe action for this feed"))
 		return
 	}
@@ -238,7 +239,7 @@ func (v *Vendor) subscribe(c *vendortest.Client, x *session, action string, trad
 			return
 		}
 	}
-	for kind, symbols := range map[*map[string]bool][]string{&x.trades: trades, &x.bars: bars} {
+	for kind, symbols := range map[*map[string]bool][]string{&x.trades: trades, &x.bars: bars, &x.statuses: statuses} {
 		for _, s := range symbols {
 			if action == "subscribe" {
 				(*kind)[s] = true
@@ -262,7 +263,7 @@ func (x *session) all() []byte {
 		return string(text)
 	}
 	t := names(x.trades)
-	return fmt.Appendf(nil, `[{"T":"subscription","trades":%s,"quotes":[],"bars":%s,"updatedBars":[],"dailyBars":[],"statuses":[],"lulds":[],"corrections":%s,"cancelErrors":%s}]`, t, names(x.bars), t, t)
+	return fmt.Appendf(nil, `[{"T":"subscription","trades":%s,"quotes":[],"bars":%s,"updatedBars":[],"dailyBars":[],"statuses":%s,"lulds":[],"corrections":%s,"cancelErrors":%s}]`, t, names(x.bars), names(x.statuses), t, t)
 }
 
 // subscribed are the connections that subscribe to a symbol's trades.
