@@ -10,7 +10,7 @@ import (
 // firstApply: how long from kubectl apply to the first bar in a browser behind the ingress.
 func firstApply(t *testing.T, s *suite) {
 	ns := s.namespace(t, "first")
-	p := s.browser.open(t, "first.example.test", "/stream/market?symbols=SPY,QQQ&timeframe=1m,5m&events=bar,microbar")
+	p := s.browser.open(t, "first.e2e.example.test", "/stream/market?symbols=SPY,QQQ&timeframe=1m,5m&events=bar,microbar")
 	began := time.Now()
 	s.kube.apply(t, ns, stream("first", ""))
 	applied := time.Now()

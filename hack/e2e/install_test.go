@@ -194,7 +194,7 @@ func (s *suite) left(t *testing.T, namespace, kinds string) string {
 	return strings.Join(out, "\n")
 }
 
-// pair is a certificate of *.example.test and who signs it.
+// pair is a certificate of *.e2e.example.test and who signs it. The Gateway of hack/cluster has one of *.example.test.
 type pair struct {
 	cert, key []byte
 	config    *tls.Config // of a client
@@ -207,7 +207,7 @@ func newPair(t *testing.T) pair {
 		t.Fatal(err)
 	}
 	c := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "example.test"}, DNSNames: []string{"*.example.test"},
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "example.test"}, DNSNames: []string{"*.e2e.example.test"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}
@@ -228,11 +228,13 @@ func newPair(t *testing.T) pair {
 
 // secret is the pair as Kubernetes has them.
 func (p pair) secret(name string) string {
-	indent := func(b []byte) string { return string(bytes.ReplaceAll(bytes.TrimSpace(b), []byte("\n"), []byte("\n    "))) }
+	indent := func(b []byte) string {
+		return string(bytes.ReplaceAll(bytes.TrimSpace(b), []byte("\n"), []byte("\n    ")))
+	}
 	return fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s}\ntype: kubernetes.io/tls\nstringData:\n  tls.crt: |\n    %s\n  tls.key: |\n    %s\n", name, indent(p.cert), indent(p.key))
 }
 
-// stream is a MarketStream at name.example.test whose minutes last a second; more are lines of its spec, which win.
+// stream is a MarketStream at name.e2e.example.test whose minutes last a second; more are lines of its spec, which win.
 func stream(name, more string) string {
 	return fmt.Sprintf(`apiVersion: marketstream.dev/v1alpha1
 kind: MarketStream
@@ -242,7 +244,7 @@ spec:
   timeframes: [1m, 5m]
   shards: 1
   feed: {synthetic: {seed: 1, ticksPerSecond: 5, speed: "60"}}
-  ingress: {host: %s.example.test, tlsSecretName: example-tls}
+  ingress: {host: %s.e2e.example.test, tlsSecretName: example-tls}
 %s`, name, name, "  "+strings.ReplaceAll(strings.TrimSpace(more), "\n", "\n  ")+"\n")
 }
 

@@ -19,7 +19,7 @@ func kubectlDoes(t *testing.T, s *suite) {
 	says(t, k.do(t, "wait", "--for=condition=Ready", "marketstream/shown", "-n", ns, "--timeout="+hangs.String()), "condition met")
 	eventually(t, hangs, func() string {
 		if got := k.do(t, "get", "ms", "-n", ns); !strings.Contains(got, "shown") || strings.Join(strings.Fields(got)[:6], " ") != "NAME READY SHARDS SYMBOLS FEED URL" ||
-			strings.Join(strings.Fields(got)[7:13], " ") != "shown True 1 3 synthetic https://shown.example.test" {
+			strings.Join(strings.Fields(got)[7:13], " ") != "shown True 1 3 synthetic https://shown.e2e.example.test" {
 			return got
 		}
 		return ""
@@ -72,7 +72,7 @@ func kubectlDoes(t *testing.T, s *suite) {
 func plugin(t *testing.T, s *suite, ns string) {
 	t.Helper()
 	k := s.kube
-	says(t, k.do(t, "marketstream", "status", "shown", "-n", ns), "Ready", "synthetic", "https://shown.example.test")
+	says(t, k.do(t, "marketstream", "status", "shown", "-n", ns), "Ready", "synthetic", "https://shown.e2e.example.test")
 	shards := k.do(t, "marketstream", "shards", "shown", "-n", ns)
 	pods := k.pods(t, ns, streamers)
 	for _, p := range pods {

@@ -13,7 +13,7 @@ func reload(t *testing.T, s *suite) {
 	ns, k := s.namespace(t, "reload"), s.kube
 	k.apply(t, ns, stream("reload", "stream: {ticks: Disabled}"))
 	k.ready(t, ns, "reload")
-	p := s.browser.open(t, "reload.example.test", "/stream/market?symbols=SPY,QQQ&timeframe=1m&events=bar,tick")
+	p := s.browser.open(t, "reload.e2e.example.test", "/stream/market?symbols=SPY,QQQ&timeframe=1m&events=bar,tick")
 	p.first("bar", "SPY", 0)
 	pods, before := identities(k.pods(t, ns, streamers)), p.state()
 	patch := func(spec string) time.Time {
@@ -35,7 +35,7 @@ func reload(t *testing.T, s *suite) {
 	})
 	s.report.figure(t, "seconds from a symbol's name to /api/symbols in the browser (within 10)", "%.1f", carried.Seconds())
 	within(t, carried.Seconds())
-	q := s.browser.open(t, "reload.example.test", "/stream/market?symbols=NVDA&timeframe=1m&events=bar")
+	q := s.browser.open(t, "reload.e2e.example.test", "/stream/market?symbols=NVDA&timeframe=1m&events=bar")
 	bar := q.first("bar", "NVDA", 0)
 	s.report.figure(t, "seconds from a symbol's name to its first bar", "%.1f", since(at, bar))
 

@@ -25,7 +25,9 @@ type report struct {
 
 func newReport() *report { return &report{began: time.Now()} }
 
-func (r *report) say(format string, args ...any) { r.said = append(r.said, fmt.Sprintf(format, args...)) }
+func (r *report) say(format string, args ...any) {
+	r.said = append(r.said, fmt.Sprintf(format, args...))
+}
 
 // begin begins a scenario, to which figures belong until it ends.
 func (r *report) begin(way, scenario string) { r.way, r.scenario, r.since = way, scenario, time.Now() }

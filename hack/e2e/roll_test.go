@@ -5,9 +5,11 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -34,7 +36,7 @@ func roll(t *testing.T, s *suite) {
 	ns, k := s.namespace(t, "roll"), s.kube
 	k.apply(t, ns, stream("roll", "shards: 2"))
 	k.ready(t, ns, "roll")
-	p := s.browser.open(t, "roll.example.test", "/stream/market?symbols=SPY,QQQ&timeframe=1m&events=bar")
+	p := s.browser.open(t, "roll.e2e.example.test", "/stream/market?symbols=SPY,QQQ&timeframe=1m&events=bar")
 	p.first("bar", "SPY", 0)
 
 	n := crowd(t)
@@ -50,7 +52,7 @@ func roll(t *testing.T, s *suite) {
 	var all []*clients.Client
 	for i := range n {
 		all = append(all, clients.Start(ctx, clients.Options{
-			Name: fmt.Sprintf("client %d", i), URL: "https://roll.example.test", TLS: s.tls.config, Lean: true, Silence: 45 * time.Second,
+			Name: fmt.Sprintf("client %d", i), URL: "https://roll.e2e.example.test", TLS: s.tls.config, Lean: true, Silence: 45 * time.Second,
 			Symbols: []string{"SPY", "QQQ", "AAPL"}, Timeframes: []string{"1m", "5m"}, Query: map[string][]string{"events": {"bar"}, "seed": {"0"}},
 			Pick: func() (string, string) { return s.ip + ":443", "" }, Served: func(string) string { return "" },
 			Wrong: note, Reset: func(c *clients.Client, why string) { note(c, "reset: "+why) },
@@ -58,7 +60,7 @@ func roll(t *testing.T, s *suite) {
 	}
 	eventually(t, hangs, func() string {
 		if behind := lacking(all, 2); behind > 0 {
-			return fmt.Sprintf("%d clients have no two events yet", behind)
+			return fmt.Sprintf("%d clients have no two events yet\n%s", behind, ends(all))
 		}
 		return ""
 	})
@@ -113,6 +115,7 @@ func roll(t *testing.T, s *suite) {
 	bars, visits := compare(t, all)
 	s.report.figure(t, "bars of all clients; missing, twice, given up", "%d; 0, 0, 0", bars)
 	s.report.figure(t, "connections of a client, mean", "%.2f", float64(visits)/float64(n))
+	t.Log(ends(all))
 	eventually(t, hangs, func() string {
 		if st := p.state(); st.Opened < 2 && st.Errors > 0 {
 			return fmt.Sprintf("the browser is not back: %+v", st)
@@ -120,6 +123,25 @@ func roll(t *testing.T, s *suite) {
 		return ""
 	})
 	s.report.figure(t, "bars of the browser; given up", "%d; 0", p.kept())
+}
+
+// ends says how the connections of clients ended, and how often.
+func ends(all []*clients.Client) string {
+	count := map[string]int{}
+	for _, c := range all {
+		for _, v := range c.Seen().Visits {
+			took := "not taken: "
+			if v.Began {
+				took = "taken: "
+			}
+			count[took+v.End]++
+		}
+	}
+	var out strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(count)) {
+		fmt.Fprintf(&out, "%6d %s\n", count[k], k)
+	}
+	return out.String()
 }
 
 // lacking counts the clients with fewer events than n.

@@ -13,7 +13,7 @@ func scaleAndSleep(t *testing.T, s *suite) {
 	ns, k := s.namespace(t, "scale"), s.kube
 	k.apply(t, ns, stream("scaled", ""))
 	k.ready(t, ns, "scaled")
-	p := s.browser.open(t, "scaled.example.test", "/stream/market?symbols=SPY,QQQ&timeframe=1m&events=bar")
+	p := s.browser.open(t, "scaled.e2e.example.test", "/stream/market?symbols=SPY,QQQ&timeframe=1m&events=bar")
 	p.first("bar", "SPY", 0)
 	to := func(n int) float64 {
 		began := time.Now()
@@ -42,7 +42,7 @@ func scaleAndSleep(t *testing.T, s *suite) {
 		t.Errorf("hibernated, Ready is %q", got)
 	}
 	s.report.figure(t, "seconds until awake", "%.0f", to(1))
-	q := s.browser.open(t, "scaled.example.test", "/stream/market?symbols=SPY&timeframe=1m&events=bar&seed=500")
+	q := s.browser.open(t, "scaled.e2e.example.test", "/stream/market?symbols=SPY&timeframe=1m&events=bar&seed=500")
 	before := p.events("bar", 0)
 	q.first("bar", "SPY", 0)
 	if len(before) == 0 {

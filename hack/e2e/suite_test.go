@@ -36,7 +36,7 @@ type suite struct {
 	browser *browser
 	report  *report
 	ip      string // of the ingress
-	tls     pair   // of *.example.test
+	tls     pair   // of *.e2e.example.test
 }
 
 // TestE2E goes through everything with the first way to install, and through the first apply with the others.
