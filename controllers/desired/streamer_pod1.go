@@ -75,7 +75,7 @@ func streamerArgs(p *plan) []string {
 		args = append(args, "--backbone-ca", pathBackboneTLS+"/ca.crt")
 	}
 	return append(args, "--secrets", pathSecrets, "--recordings", pathRecordings,
-		"--address", fmt.Sprintf("$(POD_IP):%d", portInternal), "--pod", "$(POD_NAME)",
+		"--address", fmt.Sprintf("[$(POD_IP)]:%d", portInternal), "--pod", "$(POD_NAME)",
 		"--template-revision", "1", "--drain", drain)
 }
 
