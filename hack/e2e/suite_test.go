@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -52,6 +53,9 @@ func TestE2E(t *testing.T) {
 					break
 				}
 				t.Run(sc.name, func(t *testing.T) {
+					if late(t) {
+						t.Skip("!!! SKIPPED: it is past E2E_LATEST")
+					}
 					if sc.needs != nil {
 						if why := sc.needs(s); why != "" {
 							s.report.add(way.name, sc.name, "skipped", "%s", why)
@@ -75,6 +79,20 @@ func TestE2E(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// late reports whether no new part is to be begun any more: past E2E_LATEST, in Unix seconds, if it is set.
+func late(t *testing.T) bool {
+	t.Helper()
+	text := os.Getenv("E2E_LATEST")
+	if text == "" {
+		return false
+	}
+	latest, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		t.Fatalf("E2E_LATEST=%q: want Unix seconds", text)
+	}
+	return time.Now().Unix() > latest
 }
 
 // setUp finds the cluster, builds the image and has the nodes know it, and starts a browser.
