@@ -136,9 +136,9 @@ type WhenDeleted string
 
 // Storage of each replica of the backbone.
 type Storage struct {
-	// Size; it can grow. Absent: 10Gi.
+	// Size, at least 1Gi; it can grow. Absent: 10Gi.
 	// +optional
-	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isGreaterThan(quantity('0'))",message="want a size above 0, as 10Gi"
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('1Gi')) >= 0",message="want at least 1Gi, as 10Gi: with less nothing can be stored beside what a node keeps free"
 	Size *resource.Quantity `json:"size,omitempty"`
 	// ClassName of the storage. Absent: the cluster's default.
 	// +optional

@@ -133,8 +133,8 @@ func (c *check) backbone(path *field.Path, b *Backbone) {
 	c.length(path.Child("retention"), b.Retention, 48*time.Hour, 10*365*24*time.Hour)
 	if st := b.Storage; st != nil {
 		oneOf(c, path.Child("storage", "whenDeleted"), st.WhenDeleted, "Retain", "Delete")
-		if st.Size != nil && st.Size.Sign() <= 0 {
-			c.invalid(path.Child("storage", "size"), st.Size.String(), "want a size above 0, as 10Gi")
+		if st.Size != nil && st.Size.Value() < 1<<30 {
+			c.invalid(path.Child("storage", "size"), st.Size.String(), "want at least 1Gi, as 10Gi: with less nothing can be stored beside what a node keeps free")
 		}
 	}
 	if x := b.External; x != nil {

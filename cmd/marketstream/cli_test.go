@@ -289,3 +289,18 @@ func TestTailWaits(t *testing.T) {
 		t.Errorf("%q", lines)
 	}
 }
+
+// TestReachedAt: every IP may be in brackets, as the template of pods has it.
+func TestReachedAt(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{"": "", "[10.1.2.3]:9090": "10.1.2.3:9090", "10.1.2.3:9090": "10.1.2.3:9090", "[2001:db8::1]:9090": "[2001:db8::1]:9090", "pod-0.n:9090": "pod-0.n:9090"} {
+		if got, err := reachedAt(in); got != want || err != nil {
+			t.Errorf("%q is %q, %v; want %q", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"2001:db8::1:9090", "10.1.2.3", "[]:9090", ":9090", "a:"} {
+		if got, err := reachedAt(in); err == nil {
+			t.Errorf("%q is taken for %q", in, got)
+		}
+	}
+}

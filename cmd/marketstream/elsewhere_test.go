@@ -39,7 +39,12 @@ func somebodys(t *testing.T, maxPayload int32) (at string) {
 
 // external is a document in whose cluster somebody has NATS.
 func external(name, url, prefix, rest string) string {
-	return fewDoc(name, fmt.Sprintf("%s  backbone: {external: {url: %q, prefix: %q, credentialsSecretRef: {name: their-nats, key: us.conf}}}\n", rest, url, prefix))
+	return ofUID("1b2c", fewDoc(name, fmt.Sprintf("%s  backbone: {external: {url: %q, prefix: %q, credentialsSecretRef: {name: their-nats, key: us.conf}}}\n", rest, url, prefix)))
+}
+
+// ofUID is a document as the operator writes it for somebody's NATS.
+func ofUID(uid, document string) string {
+	return strings.Replace(document, "metadata: {", "metadata: {uid: "+uid+", ", 1)
 }
 
 // TestExternalNATS: pods of one stream share a log on somebody else's NATS, as it comes, under the prefix that the document says. Another stream
@@ -82,12 +87,16 @@ func TestExternalNATS(t *testing.T) {
 	if r := other.refuses(podreport.ConfigForeignLog); !strings.Contains(r.ConfigError, "belongs to MarketStream default/theirs, this one is default/others") {
 		t.Errorf("another stream's prefix: %q", r.ConfigError)
 	}
+	again := pending(t, configured(t, strings.Replace(external("theirs", at, "team-a_md", invented), "uid: 1b2c", "uid: 9d8e", 1)), at, "--secrets", secrets)
+	if r := again.refuses(podreport.ConfigForeignLog); !strings.Contains(r.ConfigError, "default/theirs of UID 1b2c, this one has 9d8e") {
+		t.Errorf("a stream made again under its name: %q", r.ConfigError)
+	}
 	small := somebodys(t, 64<<10)
 	p := pending(t, configured(t, external("small", small, "", invented)), small, "--secrets", secrets)
 	if r := p.refuses(podreport.ConfigBackboneUnfit); !strings.Contains(r.ConfigError, "max_payload is 65536 bytes: at least 524544 are wanted") {
 		t.Errorf("a server that takes short messages: %q", r.ConfigError)
 	}
-	if text := first.text() + second.text() + other.text() + p.text(); strings.Contains(text, "s3cret-of-theirs") {
+	if text := first.text() + second.text() + other.text() + again.text() + p.text(); strings.Contains(text, "s3cret-of-theirs") {
 		t.Error("a password is logged")
 	}
 	if len(streamsAt(t, small)) > 0 || !slices.Equal(streamsAt(t, at), has) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -41,7 +42,7 @@ func streamerCommand(ctx context.Context, args []string, _, errs io.Writer) erro
 	replicas := fs.Int("backbone-replicas", 0, "replicas of the logs: 1 or 3; 0: as many as the backbone has nodes")
 	listen := fs.String("listen", ":8080", "address for browsers")
 	internal := fs.String("internal-listen", ":9090", "address for metrics, probes, status and other pods")
-	address := fs.String("address", "", "host:port at which other pods reach the internal port; empty: where it listens")
+	address := fs.String("address", "", "host:port at which other pods reach the internal port, an IP in brackets or not; empty: where it listens")
 	pod := fs.String("pod", "", "name of this process among those of the stream; empty: the host's, and eight letters at random")
 	drain := fs.Duration("drain", 20*time.Second, "how long open streams are given to end")
 	format := fs.String("log-format", "json", "console or json")
@@ -61,6 +62,10 @@ func streamerCommand(ctx context.Context, args []string, _, errs io.Writer) erro
 	case *template < 0:
 		return fmt.Errorf("--template-revision %d: want it positive", *template)
 	}
+	at, err := reachedAt(*address)
+	if err != nil {
+		return err
+	}
 	remote := &backbone.RemoteOptions{URLs: strings.Split(*urls, ","), Credentials: *credentials, CA: *ca, Cert: *cert, Key: *key, Replicas: *replicas}
 	if err := remote.Check(); err != nil {
 		return err
@@ -77,7 +82,7 @@ func streamerCommand(ctx context.Context, args []string, _, errs io.Writer) erro
 	ctx, hurry, stop := untilSignal(ctx)
 	defer stop()
 	o := engine.Options{
-		Read: func() (engine.Input, error) { return readDirectory(*dir) }, Public: public, Internal: inside, Address: *address, Pod: *pod,
+		Read: func() (engine.Input, error) { return readDirectory(*dir) }, Public: public, Internal: inside, Address: at, Pod: *pod,
 		Remote: remote, BackboneSecret: *secret, SecretsDir: *secrets, SaltFile: filepath.Join(*dir, saltFile), Recordings: *recordings,
 		Version: version, Log: log, DrainFor: *drain,
 		Progress: func(what string) { log.Info("starting", "step", what) },
@@ -95,6 +100,19 @@ func streamerCommand(ctx context.Context, args []string, _, errs io.Writer) erro
 		log.Info("stopped")
 	}
 	return err
+}
+
+// reachedAt is an address as others dial it. A pod's template puts every IP in brackets: it does not know whether it
+// will be one of IPv6, which needs them.
+func reachedAt(address string) (string, error) {
+	if address == "" {
+		return "", nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || host == "" || port == "" {
+		return "", fmt.Errorf("--address %q: want host:port, as 10.1.2.3:9090 or [2001:db8::1]:9090", address)
+	}
+	return net.JoinHostPort(host, port), nil
 }
 
 // readDirectory reads a document and its generation, as the operator mounts them.

@@ -15,7 +15,7 @@ import (
 )
 
 // backboneTemplates build the pods of nodes, by revision. Released ones are never changed.
-var backboneTemplates = [Newest + 1]func(*plan) *corev1.PodTemplateSpecApplyConfiguration{
+var backboneTemplates = templates{
 	1: backboneTemplate1,
 }
 
@@ -42,7 +42,7 @@ func statefulSet(p *plan) *Object {
 			WithWhenScaled(apps.DeletePersistentVolumeClaimRetentionPolicyType)). // a node left only when the others have all it held
 		WithRevisionHistoryLimit(3).
 		WithVolumeClaimTemplates(volumeClaim(p)).
-		WithTemplate(backboneTemplates[p.Backbone.Revision](p).WithAnnotations(notes)))
+		WithTemplate(backboneTemplates.build(p, ComponentBackbone, p.Backbone.Revision).WithAnnotations(notes)))
 	s.ObjectMetaApplyConfiguration = p.meta(name, ComponentBackbone)
 	s.WithAnnotations(notes).WithAnnotations(p.Backbone.named())
 	return object("apps", "v1", "StatefulSet", s.ObjectMetaApplyConfiguration, s)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 
+	corev1 "k8s.io/client-go/applyconfigurations/core/v1"
+
 	"github.com/marketstream/marketstream/api/v1alpha1"
 )
 
@@ -12,7 +14,7 @@ type Generation struct{ CreatedMs, Generation int64 }
 
 // Workload is what the controller decided about pods of one kind.
 type Workload struct {
-	// Revision of the pod template, from 1 to Newest.
+	// Revision of the pod template, from 1.
 	Revision int
 	// Image that the pods are to run.
 	Image string
@@ -42,7 +44,14 @@ type Input struct {
 	// OperatorNamespace is where the operator runs: it asks the pods how they are.
 	OperatorNamespace string
 	Kinds             Kinds
+
+	// Later are revisions above Newest. A released operator has none: by them a test has the operator of a
+	// version to come.
+	Later []Later
 }
+
+// Later makes the pods of a component of one revision out of those of the revision before.
+type Later func(component string, pod *corev1.PodTemplateSpecApplyConfiguration)
 
 // plan is an Input with what more than one thing is made from.
 type plan struct {
@@ -62,6 +71,7 @@ var builders = []func(*plan) *Object{
 	publicService,
 	internalService,
 	backboneService, // backbone of our own
+	natsService,     // backbone of our own
 
 	streamerPolicy, // networkPolicy.mode Managed
 	backbonePolicy, // the same, and a backbone of our own
@@ -107,19 +117,19 @@ func (in *Input) check() error {
 	case in.OperatorNamespace == "":
 		return errors.New("input: want the operator's namespace")
 	}
-	if err := in.Streamer.check("streamer", len(streamerTemplates)); err != nil || in.external() {
+	if err := in.Streamer.check("streamer", Newest+len(in.Later)); err != nil || in.external() {
 		return err
 	}
 	if in.BackboneNodes != 1 && in.BackboneNodes != 3 {
 		return fmt.Errorf("input: %d nodes of the backbone: want 1 or 3", in.BackboneNodes)
 	}
-	return in.Backbone.check("backbone", len(backboneTemplates))
+	return in.Backbone.check("backbone", Newest+len(in.Later))
 }
 
 func (w *Workload) check(what string, known int) error {
 	switch {
-	case w.Revision < 1 || w.Revision >= known:
-		return fmt.Errorf("input: %s template of revision %d: this operator knows 1 to %d", what, w.Revision, known-1)
+	case w.Revision < 1 || w.Revision > known:
+		return fmt.Errorf("input: %s template of revision %d: this operator knows 1 to %d", what, w.Revision, known)
 	case w.Image == "":
 		return fmt.Errorf("input: want the image of the %s", what)
 	case w.Replicas < 0:

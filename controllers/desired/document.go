@@ -22,9 +22,12 @@ func Document(s *v1alpha1.MarketStream) ([]byte, error) {
 	if l := monitoringOf(s).SymbolLabels; l != "" {
 		spec.Monitoring = &v1alpha1.Monitoring{SymbolLabels: l}
 	}
+	meta := map[string]any{"name": s.Name, "namespace": s.Namespace}
+	if backboneOf(s).External != nil { // a log there outlives the stream, and may be met by one of its name in another cluster
+		meta["uid"] = string(s.UID)
+	}
 	return yaml.Marshal(map[string]any{ // keys come in order
-		"apiVersion": v1alpha1.GroupVersion.String(), "kind": v1alpha1.Kind,
-		"metadata": map[string]any{"name": s.Name, "namespace": s.Namespace}, "spec": spec})
+		"apiVersion": v1alpha1.GroupVersion.String(), "kind": v1alpha1.Kind, "metadata": meta, "spec": spec})
 }
 
 // ConfigRevision is the hash of a document, as pods report it.

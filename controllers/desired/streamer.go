@@ -9,12 +9,25 @@ import (
 	corev1 "k8s.io/client-go/applyconfigurations/core/v1"
 )
 
-// Newest is the newest revision of the pod templates.
+// Newest is the newest revision of the pod templates. Each must do for the images of the last two minor
+// versions: a spec may name one of them.
 const Newest = 1
 
 // streamerTemplates build the pods of streamers, by revision. Released ones are never changed.
-var streamerTemplates = [Newest + 1]func(*plan) *corev1.PodTemplateSpecApplyConfiguration{
+var streamerTemplates = templates{
 	1: streamerTemplate1,
+}
+
+// templates build the pods of a component, by revision.
+type templates [Newest + 1]func(*plan) *corev1.PodTemplateSpecApplyConfiguration
+
+// build makes the pods of a revision.
+func (t *templates) build(p *plan, component string, revision int) *corev1.PodTemplateSpecApplyConfiguration {
+	pod := t[min(revision, Newest)](p)
+	for i := Newest; i < revision; i++ {
+		p.Later[i-Newest](component, pod)
+	}
+	return pod
 }
 
 // progressDeadline is above what a pod may take without anything being wrong: it is pulled, started,
@@ -33,7 +46,7 @@ func deployment(p *plan) *Object {
 			appsv1.RollingUpdateDeployment().WithMaxSurge(intstr.FromInt32(1)).WithMaxUnavailable(intstr.FromInt32(0)))).
 		WithProgressDeadlineSeconds(progressDeadline).
 		WithRevisionHistoryLimit(3).
-		WithTemplate(streamerTemplates[p.Streamer.Revision](p).WithAnnotations(notes)))
+		WithTemplate(streamerTemplates.build(p, ComponentStreamer, p.Streamer.Revision).WithAnnotations(notes)))
 	d.ObjectMetaApplyConfiguration = p.meta(name, ComponentStreamer)
 	d.WithAnnotations(notes).WithAnnotations(p.Streamer.named())
 	return object("apps", "v1", "Deployment", d.ObjectMetaApplyConfiguration, d)

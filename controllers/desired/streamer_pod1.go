@@ -75,7 +75,7 @@ func streamerArgs(p *plan) []string {
 		args = append(args, "--backbone-ca", pathBackboneTLS+"/ca.crt")
 	}
 	return append(args, "--secrets", pathSecrets, "--recordings", pathRecordings,
-		"--address", fmt.Sprintf("$(POD_IP):%d", portInternal), "--pod", "$(POD_NAME)",
+		"--address", fmt.Sprintf("[$(POD_IP)]:%d", portInternal), "--pod", "$(POD_NAME)",
 		"--template-revision", "1", "--drain", drain)
 }
 
@@ -99,7 +99,7 @@ func streamerURLs(p *plan) string {
 	if backboneOf(p.Stream).TLSSecretName != "" {
 		scheme = "tls://"
 	}
-	return scheme + strings.Join(nodeAddresses(p, portNATS), ","+scheme)
+	return scheme + strings.Join(append([]string{fmt.Sprintf("%s.%s.svc:%d", NATSName(p.name), p.Stream.Namespace, portNATS)}, nodeAddresses(p, portNATS)...), ","+scheme)
 }
 
 // streamerEnv is ours and the user's. The user may set another GOMEMLIMIT; what arguments are made from

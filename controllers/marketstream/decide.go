@@ -17,7 +17,7 @@ func (r *Reconciler) decide(_ context.Context, s *scope) error {
 	m, seen := s.stream, &s.seen
 	s.document = rollout.Document(&seen.Config, &rollout.Doc{Text: string(text), Revision: desired.ConfigRevision(text),
 		CreatedMs: m.CreationTimestamp.UnixMilli(), Generation: m.Generation, Level: r.opts.Level(m)}, s.level())
-	want := rollout.Want{Own: r.opts.Image, Shape: desired.StreamerShape(m), Replicas: 1, Newest: r.opts.Template}
+	want := rollout.Want{Own: r.opts.Image, Shape: desired.StreamerShape(m), Replicas: 1, Newest: desired.Newest + len(r.opts.Later)}
 	if m.Spec.Shards != nil {
 		want.Replicas = *m.Spec.Shards
 	}
@@ -27,7 +27,7 @@ func (r *Reconciler) decide(_ context.Context, s *scope) error {
 	s.streamers = rollout.Streamers(&seen.Streamers, &want)
 	s.doomed = rollout.Stuck(&seen.Streamers)
 	in := &desired.Input{Stream: m, Generation: desired.Generation{CreatedMs: s.document.CreatedMs, Generation: s.document.Generation},
-		FingerprintSalt: r.salt, OperatorNamespace: r.opts.OwnNamespace,
+		FingerprintSalt: r.salt, OperatorNamespace: r.opts.OwnNamespace, Later: r.opts.Later,
 		Streamer: desired.Workload{Revision: s.streamers.Template, Image: s.streamers.Image, Replicas: s.streamers.Replicas, Named: want.Image != ""},
 		Kinds:    desired.Kinds{ServiceMonitor: s.kinds.ServiceMonitor, PrometheusRule: s.kinds.PrometheusRule, HTTPRoute: s.kinds.HTTPRoute}}
 	if !s.external() {

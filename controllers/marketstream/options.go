@@ -8,6 +8,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/marketstream/marketstream/api/v1alpha1"
+	"github.com/marketstream/marketstream/controllers/desired"
 )
 
 // Options of the operator.
@@ -31,8 +32,8 @@ type Options struct {
 
 	// Settings that tests change.
 
-	// Template is the newest revision of pod templates; 0: desired.Newest.
-	Template int
+	// Later are revisions of pod templates above desired.Newest.
+	Later []desired.Later
 	// Level of the schema that a stream's document needs; nil: MarketStream.Level.
 	Level func(*v1alpha1.MarketStream) int
 	// Least is the shortest time between two looks at one stream; 0: 250 ms.

@@ -63,6 +63,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.forget(s)
 		return ctrl.Result{}, nil
 	}
+	s.stream.Status = *r.figures.newest(s.stream) // else what was told would be told again
 	s.paused = s.stream.Annotations[v1alpha1.AnnotationPaused] == "true"
 	var failed error
 	for _, phase := range phases {

@@ -80,9 +80,6 @@ func (o *Options) defaults() {
 	if o.Workers == 0 {
 		o.Workers = 4
 	}
-	if o.Template == 0 {
-		o.Template = desired.Newest
-	}
 	if o.Level == nil {
 		o.Level = (*v1alpha1.MarketStream).Level
 	}

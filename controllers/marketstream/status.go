@@ -29,11 +29,29 @@ const (
 	figuresEvery = time.Minute
 )
 
-// figures remembers when a stream's moving figures were written, and since when a status waits.
+// figures remembers when a stream's moving figures were written, since when a status waits, and what was
+// written last.
 type figures struct {
 	mu      sync.Mutex
 	written map[types.NamespacedName]time.Time
 	waits   map[types.NamespacedName]time.Time
+	last    map[types.NamespacedName]statement
+}
+
+// statement is a status that was written, and the version of the object that it was written over.
+type statement struct {
+	status *v1alpha1.MarketStreamStatus
+	over   string
+}
+
+// newest is the status of a stream: that of the cache, or what was written over it since.
+func (f *figures) newest(m *v1alpha1.MarketStream) *v1alpha1.MarketStreamStatus {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s, ok := f.last[client.ObjectKeyFromObject(m)]; ok && s.over == m.ResourceVersion {
+		return s.status.DeepCopy()
+	}
+	return &m.Status
 }
 
 func (f *figures) forget(key types.NamespacedName) {
@@ -41,6 +59,7 @@ func (f *figures) forget(key types.NamespacedName) {
 	defer f.mu.Unlock()
 	delete(f.written, key)
 	delete(f.waits, key)
+	delete(f.last, key)
 }
 
 // writtenAt is when figures were written last: now for a stream that is new here, so that a
@@ -50,6 +69,7 @@ func (f *figures) writtenAt(key types.NamespacedName, now time.Time) time.Time {
 	defer f.mu.Unlock()
 	if f.written == nil {
 		f.written, f.waits = make(map[types.NamespacedName]time.Time), make(map[types.NamespacedName]time.Time)
+		f.last = make(map[types.NamespacedName]statement)
 	}
 	if _, ok := f.written[key]; !ok {
 		f.written[key] = now
@@ -67,10 +87,10 @@ func (f *figures) waited(key types.NamespacedName, now time.Time) time.Duration 
 	return now.Sub(f.waits[key])
 }
 
-func (f *figures) wrote(key types.NamespacedName, now time.Time) {
+func (f *figures) wrote(key types.NamespacedName, now time.Time, what statement) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.written[key] = now
+	f.written[key], f.last[key] = now, what
 	delete(f.waits, key)
 }
 
@@ -105,7 +125,7 @@ func (r *Reconciler) report(ctx context.Context, s *scope) error {
 	if err := r.client.Status().Apply(ctx, applied(s.key, next), client.FieldOwner(desired.Manager), client.ForceOwnership); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	r.figures.wrote(s.key, now)
+	r.figures.wrote(s.key, now, statement{next, s.stream.ResourceVersion})
 	r.tell(s, before, next)
 	return nil
 }

@@ -28,23 +28,28 @@ func Backbone(live *observed.Workload, want *Want, streamers *Decision, pods *ob
 	if !live.Exists || live.Image == "" {
 		shape.Own = streamers.Image
 	}
+	waits := live.Exists && live.Image != "" && streamers.Image != live.Image &&
+		(!pods.Exists || pods.Image != streamers.Image || !pods.Done())
+	if waits && live.Template > 0 && live.Template < want.Newest { // a newer template comes with the image: nodes roll once
+		shape.Newest = live.Template
+	}
 	d.Decision = template(live, &shape)
 	d.Nodes, d.Replicas = want.Replicas, want.Replicas
 	if !live.Exists {
 		return d
 	}
-	d.image(live, want, streamers, pods)
+	d.image(live, want, streamers, waits)
 	d.move(live)
 	d.next(live)
 	return d
 }
 
 // image has the nodes wait for the streamers.
-func (d *BackboneDecision) image(live *observed.Workload, want *Want, streamers *Decision, pods *observed.Workload) {
+func (d *BackboneDecision) image(live *observed.Workload, want *Want, streamers *Decision, waits bool) {
 	if streamers.Image == live.Image || live.Image == "" {
 		return
 	}
-	if pods.Exists && pods.Image == streamers.Image && pods.Done() {
+	if !waits {
 		d.say("rolls: every streamer runs %s", streamers.Image)
 		d.Image, d.Template, d.Rolls = streamers.Image, want.Newest, true
 		return

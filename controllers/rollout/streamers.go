@@ -66,9 +66,12 @@ func template(live *observed.Workload, want *Want) Decision {
 	case want.Image != "" && want.Image != live.Image:
 		newest(true, "rolls: the image is to be %s, not %s", want.Image, live.Image)
 	case want.Image == "" && live.Named:
-		newest(want.Own != live.Image, "the spec names no image any more: it is to be %s", want.Own)
+		newest(want.Own != live.Image || want.Newest != live.Template, "the spec names no image any more: it is to be %s", want.Own)
 	case want.Follow && (live.Template != want.Newest || live.Image != want.image()):
 		newest(true, "rolls: it follows the operator's template %d and image %s", want.Newest, want.image())
+	case live.Template > want.Newest:
+		d.say("rolls: template %d is a newer operator's, and cannot be built here; template %d, with the image that runs", live.Template, want.Newest)
+		d.Template, d.Rolls = want.Newest, true
 	case live.Template != want.Newest || live.Image != want.image():
 		d.say("stays on template %d and image %s, pinned; the newest are %d and %s", live.Template, live.Image, want.Newest, want.image())
 	}

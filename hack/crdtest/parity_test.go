@@ -127,6 +127,7 @@ var cases = []struct {
 	{"speed beyond", false, []string{"spec.feed", "{synthetic: {speed: '1000001'}}"}},
 	{"rate of nothing", false, []string{"spec.feed", "{synthetic: {ticksPerSecond: 0}}"}},
 	{"rate beyond", false, []string{"spec.feed", "{synthetic: {ticksPerSecond: 10001}}"}},
+	{"replay at no speed", false, []string{"spec.feed", "{replay: {path: a, speed: '0'}}"}},
 	{"loop", false, []string{"spec.feed", "{replay: {path: a, loop: Once}}"}},
 
 	{"calendar", false, []string{"spec.bars.session.calendar", "LSE"}},
@@ -136,6 +137,7 @@ var cases = []struct {
 	{"grace beyond", false, []string{"spec.bars.closeGrace", "61s"}},
 	{"grace without a unit", false, []string{"spec.bars.closeGrace", "'2'"}},
 	{"a negative grace", false, []string{"spec.bars.closeGrace", "-2s"}},
+	{"revision window", true, []string{"spec.bars.revisionWindow", "1h"}},
 	{"revision window beyond", false, []string{"spec.bars.revisionWindow", "61m"}},
 
 	{"buffer", false, []string{"spec.stream.bufferCapacity", "0"}},
@@ -144,6 +146,7 @@ var cases = []struct {
 	{"beat", true, []string{"spec.stream.microbarInterval", "50ms"}},
 	{"beat too fast", false, []string{"spec.stream.microbarInterval", "49ms"}},
 	{"beat too slow", false, []string{"spec.stream.microbarInterval", "11s"}},
+	{"flush, heartbeat and idle", true, []string{"spec.stream.flushInterval", "10s", "spec.stream.heartbeatInterval", "1s", "spec.stream.idleAfter", "24h"}},
 	{"flush too fast", false, []string{"spec.stream.flushInterval", "1ms"}},
 	{"heartbeat too slow", false, []string{"spec.stream.heartbeatInterval", "61s"}},
 	{"idle too soon", false, []string{"spec.stream.idleAfter", "9s"}},
@@ -174,13 +177,17 @@ var cases = []struct {
 	{"short retention", false, []string{"spec.backbone.retention", "47h"}},
 	{"retention", true, []string{"spec.backbone.retention", "48h"}},
 	{"no size", false, []string{"spec.backbone.storage.size", "'0'"}},
+	{"a size that does not do", false, []string{"spec.backbone.storage.size", "1023Mi"}},
+	{"the least size", true, []string{"spec.backbone.storage.size", "1Gi"}},
 	{"external with servers", false, []string{"spec.backbone", "{external: {url: 'nats://a'}, replicas: 1}"}},
 	{"external with user info", false, []string{"spec.backbone", "{external: {url: 'nats://a:b@c'}}"}},
 	{"external's prefix", false, []string{"spec.backbone", "{external: {url: 'nats://a', prefix: 'a.b'}}"}},
 	{"network policy", false, []string{"spec.networkPolicy.mode", "'Off'"}},
+	{"egress by CIDR", true, []string{"spec.networkPolicy.extraEgress", "[{cidr: 10.0.0.0/8, port: 443}, {cidr: 'fd00::/8'}]"}},
 	{"egress", false, []string{"spec.networkPolicy.extraEgress", "[{cidr: here}]"}},
 	{"egress port", false, []string{"spec.networkPolicy.extraEgress", "[{cidr: 10.0.0.0/8, port: 0}]"}},
 	{"service monitor", false, []string{"spec.monitoring.serviceMonitor", "Yes!"}},
+	{"scrape", true, []string{"spec.monitoring.interval", "5s"}},
 	{"scrape too often", false, []string{"spec.monitoring.interval", "1s"}},
 	{"updates", false, []string{"spec.pod.updates", "Never"}},
 	{"pull secrets", false, []string{"spec.pod.imagePullSecrets", "[{name: a}, {name: b}, {name: c}]"}},
@@ -220,29 +227,36 @@ func TestCRDAndValidateAgree(t *testing.T) {
 	}
 }
 
+const (
+	synthetic = "{synthetic: {}}"
+	replay    = "{replay: {path: a}}"
+	external  = "{external: {url: 'nats://a'}}"
+)
+
+// updates are changes of a field, and whether they may be.
+var updates = []struct {
+	name, path, from, to string
+	good                 bool
+}{
+	{"seed", "spec.feed", synthetic, "{synthetic: {seed: 2}}", true},
+	{"vendor to vendor", "spec.feed", polygon, "{coinbase: {}}", true},
+	{"invented to vendor", "spec.feed", synthetic, polygon, false},
+	{"vendor to invented", "spec.feed", polygon, synthetic, false},
+	{"replayed to vendor", "spec.feed", replay, polygon, false},
+	{"vendor to replayed", "spec.feed", polygon, replay, false},
+	{"invented to replayed", "spec.feed", synthetic, replay, false},
+	{"storage grows", "spec.backbone", "{}", "{storage: {size: 20Gi}}", true},
+	{"storage shrinks", "spec.backbone", "{}", "{storage: {size: 5Gi}}", false},
+	{"storage class", "spec.backbone", "{storage: {className: a}}", "{storage: {className: b}}", false},
+	{"to an external backbone", "spec.backbone", "{}", external, false},
+	{"from an external backbone", "spec.backbone", external, "{}", false},
+	{"more servers", "spec.backbone", "{replicas: 1}", "{replicas: 3}", true},
+}
+
 // TestUpdates holds the rules about what may not change.
 func TestUpdates(t *testing.T) {
 	s := newServer(t)
-	synthetic, replay := "{synthetic: {}}", "{replay: {path: a}}"
-	external := "{external: {url: 'nats://a'}}"
-	for _, c := range []struct {
-		name, path, from, to string
-		good                 bool
-	}{
-		{"seed", "spec.feed", synthetic, "{synthetic: {seed: 2}}", true},
-		{"vendor to vendor", "spec.feed", polygon, "{coinbase: {}}", true},
-		{"invented to vendor", "spec.feed", synthetic, polygon, false},
-		{"vendor to invented", "spec.feed", polygon, synthetic, false},
-		{"replayed to vendor", "spec.feed", replay, polygon, false},
-		{"vendor to replayed", "spec.feed", polygon, replay, false},
-		{"invented to replayed", "spec.feed", synthetic, replay, false},
-		{"storage grows", "spec.backbone", "{}", "{storage: {size: 20Gi}}", true},
-		{"storage shrinks", "spec.backbone", "{}", "{storage: {size: 5Gi}}", false},
-		{"storage class", "spec.backbone", "{storage: {className: a}}", "{storage: {className: b}}", false},
-		{"to an external backbone", "spec.backbone", "{}", external, false},
-		{"from an external backbone", "spec.backbone", external, "{}", false},
-		{"more servers", "spec.backbone", "{replicas: 1}", "{replicas: 3}", true},
-	} {
+	for _, c := range updates {
 		t.Run(c.name, func(t *testing.T) {
 			if g := gaps[c.name]; g != "" {
 				t.Skip("known gap:", g)

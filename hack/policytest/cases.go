@@ -73,6 +73,7 @@ type reference struct {
 	rule, secret string
 	spec         string // the object that names it
 	other        string // the same, naming another Secret "other"
+	without      string // the same, naming none
 	// handed are changes that hand it over, kept are some that do not.
 	handed, kept []string
 }
@@ -113,9 +114,10 @@ var references = []reference{
 		handed: []string{"access: {tlsSecretName: key}" + image, "access: {tlsSecretName: key}" + env},
 		kept:   []string{"access: {tlsSecretName: key}" + harmless}},
 	{rule: "spec.backbone.external.credentialsSecretRef", secret: "key", spec: fmt.Sprintf(external, "nats://a"),
-		other:  strings.Replace(fmt.Sprintf(external, "nats://a"), "name: key", "name: other", 1),
-		handed: []string{fmt.Sprintf(external, "nats://b"), fmt.Sprintf(external, "nats://a") + image, fmt.Sprintf(external, "nats://a") + env},
-		kept:   []string{fmt.Sprintf(external, "nats://a") + harmless}},
+		without: "backbone: {external: {url: 'nats://a'}}",
+		other:   strings.Replace(fmt.Sprintf(external, "nats://a"), "name: key", "name: other", 1),
+		handed:  []string{fmt.Sprintf(external, "nats://b"), fmt.Sprintf(external, "nats://a") + image, fmt.Sprintf(external, "nats://a") + env},
+		kept:    []string{fmt.Sprintf(external, "nats://a") + harmless}},
 	{rule: "spec.backbone.tlsSecretName", secret: "key", spec: "backbone: {tlsSecretName: key}", other: "backbone: {tlsSecretName: other}",
 		handed: []string{"backbone: {tlsSecretName: key}" + image, "backbone: {tlsSecretName: key}" + env},
 		kept:   []string{"backbone: {tlsSecretName: key, replicas: 3}" + harmless}},
@@ -137,6 +139,10 @@ var beside = []string{"pin", "first"}
 // Cases is the table.
 func Cases() (cases []Case) {
 	for _, r := range references {
+		without := r.without
+		if without == "" {
+			without = "{}"
+		}
 		allowed := append([]string{r.secret, "other"}, beside...)
 		add := func(name string, mayGet []string, old, asked string, refused bool, says string) {
 			c := Case{Name: r.rule + ": " + name, Policy: Secrets, Rule: r.rule, MayGet: mayGet, New: Object(asked, nil), Refused: refused}
@@ -150,12 +156,12 @@ func Cases() (cases []Case) {
 		}
 		add("made by who may get it", allowed, "", r.spec, false, "")
 		add("made by who may not", beside, "", r.spec, true, "key")
-		add("named anew by who may get it", allowed, "{}", r.spec, false, "")
-		add("named anew by who may not", beside, "{}", r.spec, true, "key")
+		add("named anew by who may get it", allowed, without, r.spec, false, "")
+		add("named anew by who may not", beside, without, r.spec, true, "key")
 		add("another by who may get that", append([]string{"other"}, beside...), r.spec, r.other, false, "")
 		add("another by who may not", append([]string{"key"}, beside...), r.spec, r.other, true, "other")
 		add("nothing changed", nil, r.spec, r.spec, false, "")
-		add("no longer named", nil, r.spec, "{}", false, "")
+		add("no longer named", nil, r.spec, without, false, "")
 		for _, h := range r.handed {
 			add("handed over by who may get it: "+h, allowed, r.spec, h, false, "")
 			add("handed over by who may not: "+h, beside, r.spec, h, true, "key")

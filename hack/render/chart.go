@@ -7,13 +7,14 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/marketstream/marketstream/hack/helmchart"
 	"github.com/marketstream/marketstream/hack/manifests"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
 
 const (
-	chartDir  = "config/chart"
+	chartDir  = helmchart.Dir
 	namespace = "marketstream-system" // in config; in a chart it is the release's
 )
 

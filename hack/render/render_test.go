@@ -10,11 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/marketstream/marketstream/hack/helmchart"
 	"github.com/marketstream/marketstream/hack/manifests"
-	"helm.sh/helm/v4/pkg/chart/common"
-	"helm.sh/helm/v4/pkg/chart/common/util"
-	"helm.sh/helm/v4/pkg/chart/v2/loader"
-	"helm.sh/helm/v4/pkg/engine"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
@@ -22,35 +19,9 @@ import (
 // helm is `helm template`, with values as YAML.
 func helm(t *testing.T, values string) []*unstructured.Unstructured {
 	t.Helper()
-	c, err := loader.LoadDir(filepath.Join(manifests.Root(), chartDir))
+	objects, err := helmchart.Render(namespace, values)
 	if err != nil {
 		t.Fatal(err)
-	}
-	if err := c.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	var v map[string]any
-	if err := yaml.Unmarshal([]byte(values), &v); err != nil {
-		t.Fatal(err)
-	}
-	all, err := util.ToRenderValues(c, v, common.ReleaseOptions{Name: "any", Namespace: namespace, Revision: 1, IsInstall: true}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	rendered, err := engine.Render(c, all)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var objects []*unstructured.Unstructured
-	for name, text := range rendered {
-		if !strings.HasSuffix(name, ".yaml") {
-			continue
-		}
-		read, err := manifests.Read([]byte(text))
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		objects = append(objects, read...)
 	}
 	return objects
 }

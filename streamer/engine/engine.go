@@ -198,6 +198,9 @@ func (e *Engine) start(ctx context.Context, hurry <-chan struct{}) (err error) {
 		return err
 	}
 	want := logs.Owner{Namespace: set.Namespace, Name: set.Name, Feed: set.feedClass, ShiftMs: e.source.shiftMs, LoopMs: e.source.loopMs, BeginOffset: e.source.begin}
+	if externalOf(set.document) != nil {
+		want.UID = string(set.document.UID)
+	}
 	if set.generation != nil {
 		want.Generation = *set.generation
 	} else {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -57,6 +58,10 @@ func own(ctx context.Context, log logs.Log, want logs.Owner, now time.Time) (*lo
 	if has.Namespace != want.Namespace || has.Name != want.Name {
 		return nil, fmt.Errorf("%w: it belongs to MarketStream %s/%s, this one is %s/%s; give this one a log of its own",
 			ErrOtherOwner, has.Namespace, has.Name, want.Namespace, want.Name)
+	}
+	if has.UID != "" && has.UID != want.UID {
+		return nil, fmt.Errorf("%w: it belongs to a MarketStream %s/%s of UID %s, this one has %s: it was made again, or is in another cluster; give this one another spec.backbone.external.prefix, or remove the streams of this one",
+			ErrOtherOwner, has.Namespace, has.Name, has.UID, cmp.Or(want.UID, "none"))
 	}
 	if has.Feed != want.Feed {
 		return nil, fmt.Errorf("%w: it holds %s data and this feed is %s; bars of the two are never mixed, so give this one a log of its own",

@@ -12,7 +12,7 @@ import (
 //
 // Storage of each replica of the backbone.
 type StorageApplyConfiguration struct {
-	// Size; it can grow. Absent: 10Gi.
+	// Size, at least 1Gi; it can grow. Absent: 10Gi.
 	Size *resource.Quantity `json:"size,omitempty"`
 	// ClassName of the storage. Absent: the cluster's default.
 	ClassName *string `json:"className,omitempty"`
