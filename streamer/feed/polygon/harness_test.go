@@ -110,7 +110,7 @@ func (r *rig) trade(t testing.TB, symbol string, n int, how vendortest.How, f po
 // came waits for so many trades, and returns them.
 func (r *rig) came(t testing.TB, n int) []market.Entry {
 	t.Helper()
-	r.sink.Until(t, "trades", func() bool { return len(r.sink.Of(market.Trade)) >= n })
+	r.sink.Until(t, "trades", func() bool { return r.sink.Count(market.Trade) >= n })
 	return r.sink.Of(market.Trade)
 }
 

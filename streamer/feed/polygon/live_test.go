@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -378,3 +379,118 @@ func TestSilence(t *testing.T) {
 		t.Errorf("%+v, %+v", st, r.sink.Statuses())
 	}
 }
+
+// TestBurst: 100,000 trades in a tenth of a second on one connection: none is lost, none comes twice, and the connection lives.
+func TestBurst(t *testing.T) {
+	const n = 100_000
+	v := vendor(t, polygontest.Options{Symbols: []string{"AAPL"}})
+	r := start(t, v, func(o *Options) { o.Unchecked = true })
+	r.covered(t)
+	trades, err := v.Make("AAPL", n, vendortest.How{Apart: time.Microsecond, Conditions: []int{14, 37}})
+	do(t, err)
+	release := r.sink.Hold() // the whole burst waits in the queue and the socket
+	v.Send(trades, polygontest.Fault{})
+	release()
+	got := r.came(t, n)
+	for i := range trades {
+		if got[i].ID != trades[i].Seq || got[i].Price != trades[i].Price || got[i].Size != trades[i].Size {
+			t.Fatalf("trade %d is %+v, want %+v", i, got[i], trades[i])
+		}
+	}
+	last := trades[n-1].SentNs
+	r.sink.Until(t, "the watermark passes the burst", func() bool {
+		marks := r.sink.Of(market.Mark)
+		return len(marks) > 0 && marks[len(marks)-1].Time >= last-last%1e6-2e6
+	})
+	if st := r.Stats(); len(r.sink.Of(market.Trade)) != n || st.Connects != 1 || st.Frames < n/100 || v.Stats().Killed != 0 || len(r.sink.Of(market.Hole)) != 0 {
+		t.Errorf("%+v, %+v", st, v.Stats())
+	}
+}
+
+// TestSlowReader: who does not read is cut by the vendor; what it missed is a hole.
+func TestSlowReader(t *testing.T) {
+	v := vendor(t, polygontest.Options{Options: vendortest.Options{SlowBytes: 1 << 20}, Symbols: []string{"AAPL"}})
+	r := start(t, v, func(o *Options) { o.Link.QueueBytes, o.Unchecked = 1<<16, true })
+	r.covered(t)
+	r.trade(t, "AAPL", 1, vendortest.How{}, polygontest.Fault{})
+	r.came(t, 1)
+	r.sink.Until(t, "a mark", func() bool { return len(r.sink.Of(market.Mark)) > 0 })
+	release := r.sink.Hold()
+	trades := []vendortest.Trade{}
+	r.sink.Until(t, "the vendor cuts", func() bool {
+		trades = append(trades, r.trade(t, "AAPL", 1000, vendortest.How{}, polygontest.Fault{})...)
+		return v.Stats().Killed == 1
+	})
+	release()
+	r.connected(t, 2)
+	r.sink.Until(t, "a hole", func() bool { return len(r.sink.Of(market.Hole)) == 1 })
+	h := r.sink.Of(market.Hole)[0]
+	have := map[uint64]bool{}
+	for _, e := range r.sink.Of(market.Trade) {
+		have[e.ID] = true
+	}
+	for i := range trades {
+		if e := r.entry(&trades[i]); !have[e.ID] && (e.Time < h.Time || e.Time >= h.Until) {
+			t.Fatalf("trade %+v did not come and lies outside the hole %+v", e, h)
+		}
+	}
+}
+
+// TestSkew: the vendor's clock is minutes ahead, or behind: trades come, marks go by it.
+func TestSkew(t *testing.T) {
+	for _, skew := range []time.Duration{-7 * time.Minute, 3 * time.Second} {
+		v := vendor(t, polygontest.Options{Symbols: []string{"AAPL"}})
+		v.Skew(skew)
+		r := start(t, v, nil)
+		r.covered(t)
+		trades := r.trade(t, "AAPL", 3, vendortest.How{}, polygontest.Fault{})
+		r.came(t, 3)
+		r.sink.Until(t, "a mark by the vendor's clock", func() bool {
+			marks := r.sink.Of(market.Mark)
+			return len(marks) > 0 && marks[len(marks)-1].Time > trades[2].SentNs
+		})
+		if n := r.Stats().Ahead; n != 0 {
+			t.Errorf("skewed by %v: %d events were ahead", skew, n)
+		}
+	}
+}
+
+// BenchmarkPath is a frame of 100 trades from the queue's entrance to the sink.
+func BenchmarkPath(b *testing.B) {
+	v := vendor(b, polygontest.Options{Symbols: []string{"AAPL"}})
+	r := &rig{v: v}
+	src, err := New(Options{Endpoint: v.URL(), Key: account.Fixed("key"), Unchecked: true})
+	do(b, err)
+	r.Source = src
+	src.SetSymbols(vendortest.Symbols("AAPL"))
+	d := &drain{}
+	stop := vendortest.Run(b, src, d)
+	r.covered(b)
+	text := hundred()
+	b.ReportAllocs()
+	b.ResetTimer()
+	d.want.Store(int64(b.N) * 100)
+	d.full = make(chan struct{})
+	for range b.N {
+		v.Raw(text)
+	}
+	<-d.full
+	b.StopTimer()
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*100), "ns/trade")
+	_ = stop()
+}
+
+// drain is a sink that only counts.
+type drain struct {
+	n, want atomic.Int64
+	full    chan struct{}
+}
+
+func (d *drain) Put(e *market.Entry) error {
+	if e.Kind == market.Trade && d.n.Add(1) == d.want.Load() {
+		close(d.full)
+	}
+	return nil
+}
+func (d *drain) Flush() error       { return nil }
+func (d *drain) Status(feed.Status) {}

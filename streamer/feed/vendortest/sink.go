@@ -17,14 +17,14 @@ import (
 type Sink struct {
 	mu      sync.Mutex
 	entries []market.Entry
+	counts  [8]int // by kind
 	status  []feed.Status
-	news    chan struct{}
 	gate    chan struct{} // Put waits while it is not nil and open
 	err     error
 }
 
 // NewSink makes a sink.
-func NewSink() *Sink { return &Sink{news: make(chan struct{}, 1)} }
+func NewSink() *Sink { return &Sink{} }
 
 // Put implements [feed.Sink].
 func (s *Sink) Put(e *market.Entry) error {
@@ -37,7 +37,7 @@ func (s *Sink) Put(e *market.Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.entries = append(s.entries, *e)
-	s.wake()
+	s.counts[e.Kind%8]++
 	return s.err
 }
 
@@ -49,14 +49,6 @@ func (s *Sink) Status(st feed.Status) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.status = append(s.status, st)
-	s.wake()
-}
-
-func (s *Sink) wake() {
-	select {
-	case s.news <- struct{}{}:
-	default:
-	}
 }
 
 // Hold makes Put wait until the function that it returns is called.
@@ -80,13 +72,20 @@ func (s *Sink) Fail(err error) {
 	s.err = err
 }
 
+// Count is how many entries of a kind were put.
+func (s *Sink) Count(kind market.EntryKind) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counts[kind%8]
+}
+
 // Of are the entries of some kinds, in the order in which they were put.
 func (s *Sink) Of(kinds ...market.EntryKind) (out []market.Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, e := range s.entries {
-		if slices.Contains(kinds, e.Kind) {
-			out = append(out, e)
+	for i := range s.entries {
+		if e := &s.entries[i]; slices.Contains(kinds, e.Kind) {
+			out = append(out, *e)
 		}
 	}
 	return out
@@ -118,7 +117,6 @@ func (s *Sink) Until(t testing.TB, what string, so func() bool) {
 	defer look.Stop()
 	for !so() {
 		select {
-		case <-s.news:
 		case <-look.C:
 		case <-late.C:
 			t.Fatalf("not within a minute: %s\nstatuses %+v\n%d entries", what, s.Statuses(), len(s.Of(market.Trade, market.Cancel, market.Mark, market.Hole)))
