@@ -59,7 +59,9 @@ func TestMissedIsRepaired(t *testing.T) {
 			}
 			records, gaps := lastRecords(t, log)
 			return records[market.M1][start].N > 0 && records[market.M1][start].Flags == 0 &&
-				slices.ContainsFunc(gaps, func(g market.Gap) bool { return g.Reason == market.GapMissed && g.FromMs == start && g.State == market.GapRepaired })
+				slices.ContainsFunc(gaps, func(g market.Gap) bool {
+					return g.Reason == market.GapMissed && g.FromMs == start && g.State == market.GapRepaired
+				})
 		}
 	}
 	within(t, "the minute is repaired", repaired(begin+minute))

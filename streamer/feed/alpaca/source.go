@@ -109,7 +109,7 @@ func New(opts Options) (*Source, error) {
 	}
 	s := &Source{opts: opts, key: account.New(opts.Key)}
 	o := opts.Link
-	o.Vendor, o.Endpoint, o.Log, o.TLS, o.Key, o.Fold = "alpaca", opts.Endpoint, opts.Log, opts.TLS, s.key, s.name
+	o.Endpoint, o.Log, o.TLS, o.Key, o.Fold = opts.Endpoint, opts.Log, opts.TLS, s.key, s.name
 	if opts.Feed == SIP {
 		link.Default(&o.Reports, 10*time.Second) // off-exchange trades are reported within that
 	}

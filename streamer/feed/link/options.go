@@ -15,11 +15,10 @@ import (
 
 // Options say where a vendor is, and how patient one is with it. A zero field is the default that its comment names.
 type Options struct {
-	Vendor   string // as logs and errors name it
 	Endpoint string // ws or wss
 	Log      logr.Logger
-	TLS      *tls.Config // the system's roots
-	Key      *account.Keeper
+	TLS      *tls.Config     // the system's roots
+	Key      *account.Keeper // none
 	// Header is what the handshake has besides; nil: nothing.
 	Header func() (http.Header, error)
 	// Fold makes one name of the spellings of a symbol; nil: they are as they are.

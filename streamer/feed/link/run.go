@@ -109,7 +109,7 @@ func (l *Link) judge(err error, wait time.Duration) (feed.State, time.Duration) 
 	return feed.Disconnected, wait
 }
 
-// rest waits; where the vendor refused the key, only until the key is another one.
+// rest waits; where the vendor refused the key, only until the key is another one. The next connection is made with the key of then.
 func (l *Link) rest(ctx context.Context, d time.Duration, forKey bool) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -118,10 +118,9 @@ func (l *Link) rest(ctx context.Context, d time.Duration, forKey bool) error {
 	for {
 		select {
 		case <-t.C:
-			l.Key.Look()
 			return nil
 		case <-look.C:
-			if forKey && l.Key.Look() {
+			if changed := l.Key.Look(); changed && forKey {
 				return nil
 			}
 		case <-ctx.Done():
@@ -147,10 +146,8 @@ func (l *Link) waitForSymbols(ctx context.Context, sink feed.Sink) error {
 
 // connect makes one connection and takes what it says until it ends. lived is how long it was open.
 func (l *Link) connect(ctx context.Context, sink feed.Sink, wm *feed.Watermark, gap *int64, speaker func(*Session) Speaker) (lived time.Duration, err error) {
-	if l.Key != nil {
-		if _, err := l.Key.Key(); err != nil {
-			return 0, &KeyError{err}
-		}
+	if _, err := l.Key.Key(); err != nil {
+		return 0, &KeyError{err}
 	}
 	c, err := dial(ctx, &l.Options, l.dialer, &l.counts.frames)
 	if err != nil {

@@ -109,7 +109,7 @@ func (s *Session) carry() error {
 // due does what is due: the speaker's, and a look at the key.
 func (s *Session) due() (at int64, err error) {
 	now := s.Now()
-	if s.Key != nil && now-s.lookedAt >= int64(s.KeyEvery) {
+	if now-s.lookedAt >= int64(s.KeyEvery) {
 		if s.lookedAt = now; s.Key.Look() {
 			return 0, errKeyChanged
 		}

@@ -103,7 +103,7 @@ func New(opts Options) (*Source, error) {
 	}
 	s := &Source{opts: opts, key: account.New(opts.Key)}
 	o := opts.Link
-	o.Vendor, o.Endpoint, o.Log, o.TLS, o.Key, o.Fold = "polygon", opts.Endpoint, opts.Log, opts.TLS, s.key, s.topicName
+	o.Endpoint, o.Log, o.TLS, o.Key, o.Fold = opts.Endpoint, opts.Log, opts.TLS, s.key, s.topicName
 	if !opts.Crypto {
 		link.Default(&o.Reports, 10*time.Second) // off-exchange trades are reported within that
 	}
