@@ -18,7 +18,7 @@ RERUNS ?=
 GOTEST = $(if $(RERUNS),$(GOTESTSUM) --format standard-quiet --rerun-fails=$(RERUNS) --rerun-fails-max-failures=5 \
 	--rerun-fails-abort-on-data-race --packages=./... --,$(GO) test ./...)
 
-.PHONY: help build plugin run test unit lint bench bench-operator chaos scenario generate check-generated check-tidy fuzz static docker kube cluster-up cluster-down
+.PHONY: help build plugin run test unit lint bench bench-operator chaos scenario generate check-generated check-tidy fuzz static docker kube cluster-up cluster-down e2e
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -37,7 +37,7 @@ run: ## run the demo; ARGS="--listen 127.0.0.1:8081" adds flags
 
 test: ## everything that CI checks
 	@echo "== gofmt"; out=$$(gofmt -l api cmd $(wildcard controllers) streamer hack); test -z "$$out" || { echo "not gofmt-ed:"; echo "$$out"; exit 1; }
-	@echo "== go vet"; $(GO) vet ./... && cd hack && $(GO) vet ./... && cd bench && $(GO) vet ./... && cd ../rules && $(GO) vet ./...
+	@echo "== go vet"; $(GO) vet ./... && cd hack && $(GO) vet -tags e2e ./... && cd bench && $(GO) vet ./... && cd ../rules && $(GO) vet ./...
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory kube
 	@echo "== tests of hack"; cd hack && $(GOTEST) -count=1 -timeout 20m
@@ -52,6 +52,9 @@ cluster-up: ## a Kubernetes cluster on this machine, as root; ARGS="-nodes 2 -pr
 
 cluster-down: ## stop it and remove its state
 	@cd hack && $(GO) run ./cluster down
+
+e2e: ## the operator in a real cluster (make cluster-up first), with docs/e2e-report.md; RUN=install.yaml/Roll is a part, without
+	@cd hack && $(if $(RUN),,E2E_REPORT=$(CURDIR)/docs/e2e-report.md )$(GO) test -tags e2e -count=1 -v -timeout 90m -run 'TestE2E$(if $(RUN),/$(RUN))' ./e2e
 
 unit: $(if $(RERUNS),$(GOTESTSUM)) ## the tests of the module
 	@echo "== go test $(RACE)"

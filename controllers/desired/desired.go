@@ -71,6 +71,7 @@ var builders = []func(*plan) *Object{
 	publicService,
 	internalService,
 	backboneService, // backbone of our own
+	natsService,     // backbone of our own
 
 	streamerPolicy, // networkPolicy.mode Managed
 	backbonePolicy, // the same, and a backbone of our own

@@ -78,6 +78,9 @@ func StreamerName(stream string) string { return stream + "-streamer" }
 // BackboneName is the name of the backbone's StatefulSet, and of what belongs to it.
 func BackboneName(stream string) string { return stream + "-backbone" }
 
+// NATSName is the name of the Service at which streamers find the nodes of our own backbone.
+func NATSName(stream string) string { return stream + "-nats" }
+
 // ConfigName is the name of the ConfigMap.
 func ConfigName(stream string) string { return stream + "-config" }
 

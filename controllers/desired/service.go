@@ -53,6 +53,17 @@ func backboneService(p *plan) *Object {
 	return object("", "v1", "Service", s.ObjectMetaApplyConfiguration, s)
 }
 
+// natsService is how streamers find a node that has only just begun. The name of a node is not there before the node is, and
+// who asked too early is told so from caches for up to 30 s; this name is there before all pods.
+func natsService(p *plan) *Object {
+	if p.external() {
+		return nil
+	}
+	s := service(p, NATSName(p.name), ComponentBackbone, servicePort(nameNATS, portNATS, nameNATS))
+	s.Spec.WithType(core.ServiceTypeClusterIP).WithPublishNotReadyAddresses(true)
+	return object("", "v1", "Service", s.ObjectMetaApplyConfiguration, s)
+}
+
 func service(p *plan, name, component string, ports ...*corev1.ServicePortApplyConfiguration) *corev1.ServiceApplyConfiguration {
 	s := corev1.Service(name, p.Stream.Namespace).
 		WithSpec(corev1.ServiceSpec().WithSelector(Selector(p.name, component)).WithPorts(ports...))

@@ -99,7 +99,7 @@ func streamerURLs(p *plan) string {
 	if backboneOf(p.Stream).TLSSecretName != "" {
 		scheme = "tls://"
 	}
-	return scheme + strings.Join(nodeAddresses(p, portNATS), ","+scheme)
+	return scheme + strings.Join(append([]string{fmt.Sprintf("%s.%s.svc:%d", NATSName(p.name), p.Stream.Namespace, portNATS)}, nodeAddresses(p, portNATS)...), ","+scheme)
 }
 
 // streamerEnv is ours and the user's. The user may set another GOMEMLIMIT; what arguments are made from

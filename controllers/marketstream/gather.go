@@ -41,7 +41,7 @@ func named(suffixes ...string) func(string) []string {
 var children = []child{
 	{corev1.SchemeGroupVersion.WithKind("ConfigMap"), func() client.Object { return &corev1.ConfigMap{} }, named("-config")},
 	{corev1.SchemeGroupVersion.WithKind("ServiceAccount"), func() client.Object { return &corev1.ServiceAccount{} }, named("-streamer", "-backbone")},
-	{corev1.SchemeGroupVersion.WithKind("Service"), func() client.Object { return &corev1.Service{} }, named("", "-internal", "-backbone")},
+	{corev1.SchemeGroupVersion.WithKind("Service"), func() client.Object { return &corev1.Service{} }, named("", "-internal", "-backbone", "-nats")},
 	{networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"), func() client.Object { return &networkingv1.NetworkPolicy{} }, named("-streamer", "-backbone")},
 	{policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget"), func() client.Object { return &policyv1.PodDisruptionBudget{} }, named("-streamer", "-backbone")},
 	{appsv1.SchemeGroupVersion.WithKind("StatefulSet"), func() client.Object { return &appsv1.StatefulSet{} }, named("-backbone")},

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 
 const usage = `usage: cluster COMMAND
   build [PROGRAM …]     build the programs of Kubernetes that the cache lacks; without names, what tests need
+  cached [flags]        say what up would have to build; it fails if there is anything
   up [flags]            bring a cluster up, or what lacks of it: -nodes 1 -ingress -prometheus
   down                  stop it and remove its state; programs and images stay in the cache
   load IMAGE.tar        import an image into every node
@@ -53,6 +55,8 @@ func run(ctx context.Context, args []string) error {
 	switch command {
 	case "build":
 		return build(ctx, opts.Log, fs.Args())
+	case "cached":
+		return cached(ctx, opts)
 	case "image":
 		if fs.NArg() != 3 {
 			return errors.New(usage)
@@ -90,6 +94,27 @@ func build(ctx context.Context, log func(string), programs []string) error {
 		fmt.Println(dir)
 	}
 	return err
+}
+
+// cached fails and names them if there are programs that Up would have to build.
+func cached(ctx context.Context, opts local.Options) error {
+	lacks, err := kube.Missing(append(append([]string{}, kube.Tests...), kube.Node...)...)
+	if err != nil {
+		return err
+	}
+	for _, name := range local.Addons(opts) {
+		there, err := kube.Has(ctx, name)
+		if err != nil {
+			return err
+		}
+		if !there {
+			lacks = append(lacks, name)
+		}
+	}
+	if len(lacks) > 0 {
+		return fmt.Errorf("not built yet: %s", strings.Join(lacks, ", "))
+	}
+	return nil
 }
 
 // up prints the kubeconfig of the cluster that is there, or is made.

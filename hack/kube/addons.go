@@ -32,20 +32,32 @@ var Addons = map[string]Addon{
 		"github.com/prometheus-operator/prometheus-operator"},
 }
 
-// Get gives the path of an addon's program and its version; it is built if the cache lacks it.
-func Get(ctx context.Context, log func(string), name string) (path, version string, err error) {
+// Has reports whether the cache has an addon.
+func Has(ctx context.Context, name string) (bool, error) {
+	_, dir, _, err := place(ctx, name)
+	return err == nil && len(lacking(dir, []string{name})) == 0, err
+}
+
+// place is where the cache has an addon, or will.
+func place(ctx context.Context, name string) (a Addon, dir, version string, err error) {
 	a, ok := Addons[name]
 	if !ok {
-		return "", "", fmt.Errorf("addon %q is not known", name)
+		return a, "", "", fmt.Errorf("addon %q is not known", name)
 	}
 	module, err := moduleDir(ctx, a.Module)
 	if err != nil {
-		return "", "", err
+		return a, "", "", err
 	}
 	if version, err = required(filepath.Join(module, "go.mod"), a.of); err != nil {
-		return "", "", err
+		return a, "", "", err
 	}
-	dir, err := Cache("kube", a.Module+"-"+version)
+	dir, err = Cache("kube", a.Module+"-"+version)
+	return a, dir, version, err
+}
+
+// Get gives the path of an addon's program and its version; it is built if the cache lacks it.
+func Get(ctx context.Context, log func(string), name string) (path, version string, err error) {
+	a, dir, version, err := place(ctx, name)
 	if err != nil {
 		return "", "", err
 	}

@@ -32,7 +32,7 @@ func TestMany(t *testing.T) {
 	per := func(k int) string { return strconv.FormatFloat(float64(k)/float64(n), 'f', 1, 64) }
 	t.Logf("%d streams are ready after %s; for each: %s reconciles, %s reads, %s writes of objects, %s of status",
 		n, took.Round(time.Second), per(int(reconciles(t)-before)), per(reads), per(len(objects)), per(len(status)))
-	const each = 12 // the ConfigMap, 2 accounts, 3 Services, 2 policies, 2 budgets, StatefulSet, Deployment; and the Secret
+	const each = 13 // the ConfigMap, 2 accounts, 4 Services, 2 policies, 2 budgets, StatefulSet, Deployment; and the Secret
 	if got := len(distinct(objects)); len(objects) != n*(each+1) && got != n*each+1 || len(touches) > 0 {
 		t.Errorf("%d writes of objects (%d of them distinct) and %d touches for %d streams, want %d each:\n%s", len(objects), got, len(touches), n, each+1,
 			strings.Join(objects[:min(len(objects), 40)], "\n"))

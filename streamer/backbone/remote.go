@@ -74,7 +74,7 @@ func unfit(what string, args ...any) error {
 const (
 	connectWithin = 3 * time.Second
 	pauseFirst    = 100 * time.Millisecond
-	pauseLast     = 2 * time.Second
+	pauseLast     = time.Second
 	// offFor is how long a server may say that JetStream is off before it is believed: one
 	// that starts says so too.
 	offFor = 3 * time.Second

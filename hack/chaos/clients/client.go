@@ -4,6 +4,7 @@ package clients
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -37,6 +38,8 @@ type Options struct {
 	Persistent bool       // it comes back though its query is refused: what it asks for comes and goes
 	// Lean keeps of each event its cursor and a hash, and no bars: for thousands of clients.
 	Lean bool
+	// TLS is for a URL that begins with https.
+	TLS *tls.Config
 	// LastID is what it comes with first, as a browser that was here before; "": nothing.
 	LastID string
 	// Pick returns the address of a pod and its name, to connect to directly; nil: URL is connected to.
@@ -133,7 +136,7 @@ func (c *Client) connect(ctx context.Context, last *string, retry *time.Duration
 	if *last != "" {
 		req.Header.Set("Last-Event-ID", *last)
 	}
-	transport := &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: headWithin,
+	transport := &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: headWithin, TLSClientConfig: c.TLS,
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			return c.dial(ctx, network, addr, v)
 		}}

@@ -9,8 +9,14 @@ import (
 	"strings"
 )
 
-// needed are the programs that a cluster wants of the machine, and Debian's packages that have them.
-var needed = []struct{ path, pkg string }{
+// Program is one that is wanted of the machine, and Debian's package that has it.
+type Program struct {
+	Path    string // or a name to find in PATH
+	Package string
+}
+
+// Cluster are the programs that a cluster wants of the machine.
+var Cluster = []Program{
 	{"containerd", "containerd"},
 	{"runc", "runc"},
 	{CNI + "/bridge", "containernetworking-plugins"},
@@ -24,12 +30,12 @@ var needed = []struct{ path, pkg string }{
 // CNI is where Debian has the plugins of containers' networks.
 const CNI = "/usr/lib/cni"
 
-// Packages installs what lacks, by apt. It says what it does.
-func Packages(ctx context.Context, log func(string)) error {
+// Install installs what lacks, by apt. It says what it does.
+func Install(ctx context.Context, log func(string), programs ...Program) error {
 	var lacks []string
-	for _, n := range needed {
-		if _, err := exec.LookPath(n.path); err != nil {
-			lacks = append(lacks, n.pkg)
+	for _, p := range programs {
+		if _, err := exec.LookPath(p.Path); err != nil {
+			lacks = append(lacks, p.Package)
 		}
 	}
 	if len(lacks) == 0 {

@@ -60,7 +60,7 @@ type step struct {
 // Up brings the cluster up, or what lacks of it.
 func (c *Cluster) Up(ctx context.Context) error {
 	steps := []step{
-		{"packages of this machine", func(ctx context.Context) error { return host.Packages(ctx, c.opts.Log) }},
+		{"packages of this machine", func(ctx context.Context) error { return host.Install(ctx, c.opts.Log, host.Cluster...) }},
 		{"programs of Kubernetes " + kube.Version, c.programs},
 		{"network", c.network},
 		{"certificates", c.certificates},

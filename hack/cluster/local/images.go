@@ -32,6 +32,18 @@ var addons = map[string]addon{
 	"prometheus-config-reloader": {"/bin/prometheus-config-reloader", "65534"},
 }
 
+// Addons are the names of those that a cluster has, of kube.Addons.
+func Addons(opts Options) []string {
+	names := []string{"coredns"}
+	if opts.Ingress {
+		names = append(names, "traefik")
+	}
+	if opts.Prometheus {
+		names = append(names, "prometheus-operator", "prometheus-config-reloader", "prometheus")
+	}
+	return names
+}
+
 // addon has every node know the image of an addon, which is built if need be; its tar is kept beside the program.
 func (c *Cluster) addon(ctx context.Context, name string) (img, version string, err error) {
 	program, version, err := kube.Get(ctx, c.opts.Log, name)
