@@ -18,7 +18,7 @@ RERUNS ?=
 GOTEST = $(if $(RERUNS),$(GOTESTSUM) --format standard-quiet --rerun-fails=$(RERUNS) --rerun-fails-max-failures=5 \
 	--rerun-fails-abort-on-data-race --packages=./... --,$(GO) test ./...)
 
-.PHONY: help build plugin run test unit lint bench chaos scenario generate check-generated check-tidy fuzz static docker kube cluster-up cluster-down e2e
+.PHONY: help build plugin run test unit lint bench bench-operator chaos scenario generate check-generated check-tidy fuzz static docker kube cluster-up cluster-down e2e
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -76,6 +76,9 @@ $(GOTESTSUM): hack/lint/go.mod hack/lint/go.sum
 
 bench: ## the figures of docs/acceptance.md
 	@cd hack/bench && $(GO) run .
+
+bench-operator: kube ## what STREAMS=1000 streams cost the operator: seconds, API calls, memory
+	@cd hack && MARKETSTREAM_STREAMS=$(or $(STREAMS),1000) $(GO) test -count=1 -v -timeout 90m -run '^TestBench$$' ./operatortest
 
 chaos: ## faults on a whole system, from a seed; SEED=7 FAULTS=100, ARGS="-kinds rewind" adds flags
 	@cd hack && $(GO) run ./chaos -seed $(or $(SEED),0) -faults $(or $(FAULTS),100) $(ARGS)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -43,6 +44,9 @@ func operatorCommand(ctx context.Context, args []string, _, errs io.Writer) erro
 	o.Log = log
 	if o.Config, err = ctrl.GetConfig(); err != nil {
 		return fmt.Errorf("find the Kubernetes API server: %w", err)
+	}
+	if os.Getenv("GOGC") == "" { // what caches hold is most of it, and stays: half as much again is room enough
+		debug.SetGCPercent(50)
 	}
 	m, err := marketstream.New(o)
 	if err != nil {

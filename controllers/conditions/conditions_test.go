@@ -71,7 +71,14 @@ func TestConditions(t *testing.T) {
 			a(in).Report.ConfigRevision, a(in).Report.ConfigReason, a(in).Report.ConfigError, a(in).Revision = "d1", "NeedsRestart", "spec.feed: start again", "old"
 		}},
 		{"a field that the image does not know", func(in *Input) { in.Document.Held, in.Document.Why = true, []string{"held: it needs level 2"} }},
-		{"a key is missing", func(in *Input) {
+		{"a key is missing from the start", func(in *Input) {
+			for i := range in.Seen.Streamers.Pods {
+				p := &in.Seen.Streamers.Pods[i]
+				p.Ready, p.Report.Ready, p.Report.Feed.State = false, false, ""
+				p.Report.Secrets = []podreport.Secret{{Name: "polygon", State: "bad", Reason: "it has no key apiKey"}}
+			}
+		}},
+		{"a key that was loaded is missing", func(in *Input) {
 			a(in).Report.Secrets = []podreport.Secret{{Name: "polygon", State: "missing"}}
 			in.Seen.Streamers.Pods[1].Report.Secrets = a(in).Report.Secrets
 		}},

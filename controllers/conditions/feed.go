@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/marketstream/marketstream/api/podreport"
 	"github.com/marketstream/marketstream/controllers/observed"
 )
 
@@ -17,9 +18,7 @@ func feedConnected(in *Input, _ map[string]Condition) Condition {
 	if len(in.Shares) > 0 {
 		return not("SharedKey", "the vendor's account allows one connection, and %s %s the same key", strings.Join(in.Shares, ", "), uses(len(in.Shares)))
 	}
-	if bad := secrets(&in.Seen.Streamers); len(bad) > 0 {
-		return not("SecretMissing", "%s", strings.Join(bad, "; "))
-	}
+	bad := secrets(&in.Seen.Streamers)
 	worst, why := "", ""
 	for _, p := range in.Seen.Streamers.Staying() {
 		if p.Report == nil || p.Report.Feed.State == "" {
@@ -32,13 +31,19 @@ func feedConnected(in *Input, _ map[string]Condition) Condition {
 	if why != "" {
 		why = ": " + why
 	}
+	if len(bad) > 0 && worst != "" { // pods that have a feed go on with what they loaded
+		why += "; " + strings.Join(bad, "; ")
+	}
 	switch worst {
 	case "":
+		if len(bad) > 0 {
+			return not("SecretMissing", "%s", strings.Join(bad, "; "))
+		}
 		return unknown("NoReport", "no pod has reported yet")
 	case "connected":
 		return is("Connected", "%s is connected%s", in.Stream.Spec.Feed.FeedName(), why)
 	case "ended":
-		return is("Ended", "the recording is played to its end")
+		return is("Ended", "the recording is played to its end%s", why)
 	case "catching_up":
 		return is("CatchingUp", "%s is connected and catches up%s", in.Stream.Spec.Feed.FeedName(), why)
 	}
@@ -63,19 +68,26 @@ func camel(s string) string {
 func secrets(w *observed.Workload) []string {
 	var out []string
 	for _, p := range w.Staying() {
-		if p.Report == nil {
-			continue
-		}
-		for _, s := range p.Report.Secrets {
-			if s.State == "loaded" || s.State == "" {
-				continue
-			}
-			say := "Secret " + s.Name + " is " + s.State
-			if !slices.Contains(out, say) {
-				out = append(out, say)
-			}
-		}
+		out = append(out, lacks(p)...)
 	}
 	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// lacks says which Secrets a pod has not, in its own words.
+func lacks(p *observed.Pod) (out []string) {
+	if p.Report == nil {
+		return nil
+	}
+	for _, s := range p.Report.Secrets {
+		if s.State == podreport.SecretLoaded || s.State == "" {
+			continue
+		}
+		say := "Secret " + s.Name + " is " + s.State
+		if s.Reason != "" {
+			say += ": " + s.Reason
+		}
+		out = append(out, say)
+	}
 	return out
 }

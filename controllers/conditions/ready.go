@@ -140,6 +140,10 @@ func progress(w *observed.Workload, what string) string {
 			ready++
 		case p.Unscheduled != "":
 			says = append(says, p.Name+": "+p.Unscheduled)
+		default:
+			if lacking := lacks(p); len(lacking) > 0 {
+				says = append(says, p.Name+": "+strings.Join(lacking, ", "))
+			}
 		}
 	}
 	text := count(int(w.Replicas), what) + " wanted, " + count(len(w.Pods), "pod") + ", " + count(fresh, "pod") + " of the newest template, " + count(ready, "pod") + " ready"

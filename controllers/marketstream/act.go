@@ -196,12 +196,12 @@ func (r *Reconciler) claims(ctx context.Context, s *scope) error {
 		if err != nil {
 			return fmt.Errorf("PersistentVolumeClaim %s: %w", name, err)
 		}
-		s.seen.Volumes = append(s.seen.Volumes, observed.Volume{Name: name, Requested: bytes(claim.Spec.Resources.Requests), Has: bytes(claim.Status.Capacity)})
+		s.seen.Volumes = append(s.seen.Volumes, observed.Volume{Name: name, Requested: sizeOf(claim.Spec.Resources.Requests), Has: sizeOf(claim.Status.Capacity)})
 	}
 	return nil
 }
 
-func bytes(l corev1.ResourceList) int64 {
+func sizeOf(l corev1.ResourceList) int64 {
 	q, ok := l[corev1.ResourceStorage]
 	if !ok {
 		q = resource.Quantity{}

@@ -78,14 +78,18 @@ func (r *Reconciler) gather(ctx context.Context, s *scope) error {
 			if err != nil {
 				return fmt.Errorf("%s %s: %w", c.gvk.Kind, name, err)
 			}
-			tree, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+			tree, err := unpack(o)
 			if err != nil {
 				return fmt.Errorf("%s %s: %w", c.gvk.Kind, name, err)
 			}
 			live[id{c.gvk.Kind, name}] = tree
-			if s.owns(o) {
-				s.see(o)
+			if !s.ownsTree(tree) {
+				continue
 			}
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(tree, o); err != nil {
+				return fmt.Errorf("%s %s: %w", c.gvk.Kind, name, err)
+			}
+			s.see(o)
 		}
 	}
 	if err := r.pods(ctx, s); err != nil {

@@ -93,9 +93,11 @@ func (o *Options) defaults() {
 
 // caches hold what has our label, without what nobody reads.
 func caches(namespace string) cache.Options {
-	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{desired.LabelManagedBy: desired.Manager}), Transform: slim}
+	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{desired.LabelManagedBy: desired.Manager}), Transform: pack}
+	pods := ours
+	pods.Transform = slimPod
 	o := cache.Options{ByObject: map[client.Object]cache.ByObject{
-		&corev1.ConfigMap{}: ours, &corev1.ServiceAccount{}: ours, &corev1.Service{}: ours, &corev1.Pod{}: ours,
+		&corev1.ConfigMap{}: ours, &corev1.ServiceAccount{}: ours, &corev1.Service{}: ours, &corev1.Pod{}: pods,
 		&networkingv1.NetworkPolicy{}: ours, &networkingv1.Ingress{}: ours, &policyv1.PodDisruptionBudget{}: ours,
 		&appsv1.StatefulSet{}: ours, &appsv1.Deployment{}: ours,
 	}, DefaultTransform: slim}
@@ -112,10 +114,7 @@ func slim(in any) (any, error) {
 		return in, nil
 	}
 	o.SetManagedFields(nil)
-	switch o := o.(type) {
-	case *corev1.Pod:
-		o.Spec = corev1.PodSpec{}
-	case *metav1.PartialObjectMetadata:
+	if o, ok := o.(*metav1.PartialObjectMetadata); ok {
 		o.Annotations, o.Labels = nil, nil
 	}
 	return o, nil
@@ -154,6 +153,7 @@ func register(m manager.Manager, o *Options) error {
 		Owns(&corev1.ConfigMap{}).Owns(&corev1.ServiceAccount{}).Owns(&corev1.Service{}).Owns(&networkingv1.NetworkPolicy{}).
 		Owns(&policyv1.PodDisruptionBudget{}).Owns(&appsv1.StatefulSet{}).Owns(&appsv1.Deployment{}).Owns(&networkingv1.Ingress{}).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(streamOf)).
+		Watches(&v1alpha1.MarketStream{}, handler.EnqueueRequestsFromMapFunc(r.sharers), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WatchesRawSource(source.Channel(looks, &handler.EnqueueRequestForObject{})).
 		WithOptions(controller.Options{MaxConcurrentReconciles: o.Workers, SkipNameValidation: ptr.To(true)}).
 		Build(r)

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/marketstream/marketstream/api/v1alpha1"
 )
@@ -57,6 +58,27 @@ func (r *Reconciler) sharing(ctx context.Context, s *scope) []string {
 	if len(prints) > 0 {
 		out = append(out, r.poller.Sharing(s.key.String(), prints)...)
 	}
+	if len(out) > 0 {
+		s.again.after(forOthers) // nothing tells when another's pods are gone
+	}
 	slices.Sort(out)
 	return slices.Compact(out)
+}
+
+// sharers are the other streams of a namespace that name the same vendor's key: what becomes of one is news to them.
+func (r *Reconciler) sharers(ctx context.Context, o client.Object) (out []reconcile.Request) {
+	key := vendorKey(o.(*v1alpha1.MarketStream))
+	if key == "" {
+		return nil
+	}
+	var list v1alpha1.MarketStreamList
+	if err := r.client.List(ctx, &list, client.InNamespace(o.GetNamespace()), client.MatchingFields{byKey: key}); err != nil {
+		return nil // it reads a cache
+	}
+	for i := range list.Items {
+		if list.Items[i].Name != o.GetName() {
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+		}
+	}
+	return out
 }

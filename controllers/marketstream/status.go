@@ -48,9 +48,12 @@ type statement struct {
 func (f *figures) newest(m *v1alpha1.MarketStream) *v1alpha1.MarketStreamStatus {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if s, ok := f.last[client.ObjectKeyFromObject(m)]; ok && s.over == m.ResourceVersion {
+	key := client.ObjectKeyFromObject(m)
+	s, ok := f.last[key]
+	if ok && s.over == m.ResourceVersion {
 		return s.status.DeepCopy()
 	}
+	delete(f.last, key)
 	return &m.Status
 }
 

@@ -197,7 +197,10 @@ func (p *Poller) Of(key string) map[string]Answer {
 func (p *Poller) Sharing(key string, fingerprints map[string]bool) []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var out []string
+	return p.sharing(key, fingerprints)
+}
+
+func (p *Poller) sharing(key string, fingerprints map[string]bool) (out []string) {
 	for other, s := range p.streams {
 		if other != key && s.shows(fingerprints) {
 			out = append(out, other)
@@ -206,13 +209,41 @@ func (p *Poller) Sharing(key string, fingerprints map[string]bool) []string {
 	return out
 }
 
+// shared names the other streams to which the difference between two answers is news: a fingerprint that they show
+// came or went.
+func (p *Poller) shared(key string, before, after Answer) []string {
+	was, is := prints(before), prints(after)
+	differ := make(map[string]bool)
+	for f := range was {
+		differ[f] = !is[f]
+	}
+	for f := range is {
+		differ[f] = !was[f]
+	}
+	maps.DeleteFunc(differ, func(_ string, d bool) bool { return !d })
+	if len(differ) == 0 {
+		return nil
+	}
+	return p.sharing(key, differ)
+}
+
+// prints are the fingerprints in a streamer's report.
+func prints(a Answer) map[string]bool {
+	out := make(map[string]bool)
+	if a.Report != nil {
+		for _, s := range a.Report.Secrets {
+			if s.Fingerprint != "" {
+				out[s.Fingerprint] = true
+			}
+		}
+	}
+	return out
+}
+
 func (s *stream) shows(fingerprints map[string]bool) bool {
 	for _, pod := range s.pods {
-		if pod.answer.Report == nil {
-			continue
-		}
-		for _, secret := range pod.answer.Report.Secrets {
-			if secret.Fingerprint != "" && fingerprints[secret.Fingerprint] {
+		for f := range prints(pod.answer) {
+			if fingerprints[f] {
 				return true
 			}
 		}
@@ -236,6 +267,10 @@ func (p *Poller) ask(ctx context.Context, who *pod) {
 	every := p.o.Every
 	s := p.streams[who.stream]
 	gone := s == nil || s.pods[who.target.UID] != who
+	var others []string
+	if !gone {
+		others = p.shared(who.stream, before, answer)
+	}
 	if s != nil && time.Now().Before(s.hurried) {
 		every = p.o.Soon
 	}
@@ -243,6 +278,9 @@ func (p *Poller) ask(ctx context.Context, who *pod) {
 	p.mu.Unlock()
 	if !gone && p.o.Changed != nil && matters(before, answer) {
 		p.o.Changed(ctx, who.stream)
+		for _, other := range others {
+			p.o.Changed(ctx, other)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -124,20 +125,39 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// TestSharing: streams that show the same fingerprint find one another.
+// TestSharing: streams that show the same fingerprint find one another, and one is told when another shows it or ceases to.
 func TestSharing(t *testing.T) {
-	p := start(t, nil)
-	for stream, print := range map[string]string{"a/x": "1", "b/y": "1", "c/z": "2"} {
-		var body atomic.Value
-		body.Store(text(podreport.Report{Secrets: []podreport.Secret{{Name: "k", State: "loaded", Fingerprint: print}}}))
-		p.Set(stream, []Target{{UID: stream, URL: podOf(t, &body)}})
-	}
-	eventually(t, "they find one another", func() bool {
-		got := p.Sharing("a/x", map[string]bool{"1": true})
-		return len(got) == 1 && got[0] == "b/y"
+	var mu sync.Mutex
+	told := make(map[string]int)
+	p := start(t, func(_ context.Context, stream string) {
+		mu.Lock()
+		defer mu.Unlock()
+		told[stream]++
 	})
-	if got := p.Sharing("c/z", map[string]bool{"2": true}); len(got) != 0 {
+	toldOf := func(stream string) int {
+		mu.Lock()
+		defer mu.Unlock()
+		return told[stream]
+	}
+	shows := func(print string) []byte {
+		return text(podreport.Report{Secrets: []podreport.Secret{{Name: "k", State: "loaded", Fingerprint: print}}})
+	}
+	bodies := make(map[string]*atomic.Value)
+	for stream, print := range map[string]string{"a/x": "1", "b/y": "3", "c/z": "2"} {
+		bodies[stream] = &atomic.Value{}
+		bodies[stream].Store(shows(print))
+		p.Set(stream, []Target{{UID: stream, URL: podOf(t, bodies[stream])}})
+	}
+	eventually(t, "all have reported", func() bool { return toldOf("a/x") == 1 && toldOf("b/y") == 1 && toldOf("c/z") == 1 })
+	bodies["b/y"].Store(shows("1"))
+	eventually(t, "the other is told", func() bool { return toldOf("a/x") == 2 })
+	if got := p.Sharing("a/x", map[string]bool{"1": true}); len(got) != 1 || got[0] != "b/y" {
 		t.Error(got)
+	}
+	bodies["b/y"].Store(shows("3"))
+	eventually(t, "the other is told that it ended", func() bool { return toldOf("a/x") == 3 })
+	if got := p.Sharing("c/z", map[string]bool{"2": true}); len(got) != 0 || toldOf("c/z") != 1 {
+		t.Error(got, toldOf("c/z"))
 	}
 }
 

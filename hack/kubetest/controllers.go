@@ -20,7 +20,7 @@ var controllers = []string{
 	"deployment-controller", "replicaset-controller", "statefulset-controller", "disruption-controller",
 	"endpointslice-controller", "garbage-collector-controller", "namespace-controller", "resourcequota-controller",
 	"serviceaccount-controller", "root-ca-certificate-publisher-controller", "clusterrole-aggregation-controller", "persistentvolumeclaim-protection-controller",
-	"validatingadmissionpolicy-status-controller",
+	"validatingadmissionpolicy-status-controller", "horizontal-pod-autoscaler-controller",
 }
 
 // startControllers starts the controller manager, with rights as in a real cluster: its own few, and a service account
@@ -50,6 +50,7 @@ func (p *Plane) startControllers(ctx context.Context, path string) error {
 		"--use-service-account-credentials",
 		"--leader-elect=false",
 		"--secure-port=0",
+		"--horizontal-pod-autoscaler-sync-period=1s",
 		"--kube-api-qps=500", "--kube-api-burst=1000",
 		"--profiling=false",
 	}, nil, nil)

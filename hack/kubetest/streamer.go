@@ -25,15 +25,16 @@ type Streamer struct {
 	mu       sync.Mutex
 	report   podreport.Report
 	changes  []func(*podreport.Report)
-	hold     string // why it is not ready, by a test
-	lacks    string // what is missing
+	hold     string          // why it is not ready, by a test
+	lacks    string          // what is missing
+	had      map[string]bool // Secrets that were loaded
 	draining bool
 	drain    time.Duration
 }
 
 // NewStreamer plays a pod as a streamer.
 func NewStreamer(pod *Pod) *Streamer {
-	s := &Streamer{pod: pod, mux: http.NewServeMux()}
+	s := &Streamer{pod: pod, mux: http.NewServeMux(), had: map[string]bool{}}
 	s.report = podreport.Report{
 		Version: "kubetest", TemplateRevision: pod.Flag("template-revision"), Epoch: "1",
 		Secrets: []podreport.Secret{}, Partitions: []podreport.Partition{}, Moves: []podreport.Move{},
@@ -104,14 +105,17 @@ func (s *Streamer) Mounted() {
 	dir := s.pod.Flag("config")
 	document, there := s.pod.File(path.Join(dir, "stream.yaml"))
 	generation, _ := s.pod.File(path.Join(dir, "configGeneration"))
-	secrets := s.secrets()
+	m, err := v1alpha1.Decode(document)
+	secrets := append(s.secrets(), s.credentials(m)...)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.report.Secrets = secrets
 	s.lacks = ""
 	for _, secret := range secrets {
-		if secret.State != "loaded" {
+		if secret.State == podreport.SecretLoaded {
+			s.had[secret.Name] = true
+		} else if !s.had[secret.Name] { // what was loaded stays in use
 			s.lacks = "no Secret " + secret.Name
 		}
 	}
@@ -119,7 +123,6 @@ func (s *Streamer) Mounted() {
 		s.lacks = "no document at " + dir
 		return
 	}
-	m, err := v1alpha1.Decode(document)
 	if err != nil {
 		s.report.ConfigError = err.Error() // what ran goes on
 		if s.report.ConfigRevision == "" {
@@ -134,7 +137,10 @@ func (s *Streamer) Mounted() {
 	sum := sha256.Sum256(document)
 	s.report.ConfigRevision, s.report.ConfigError = hex.EncodeToString(sum[:8]), ""
 	s.report.Symbols = len(m.Spec.Symbols)
-	s.report.Feed = podreport.Feed{Name: m.Spec.Feed.FeedName(), State: "connected"}
+	s.report.Feed = podreport.Feed{Name: m.Spec.Feed.FeedName()}
+	if s.lacks == "" {
+		s.report.Feed.State = "connected"
+	}
 }
 
 // secrets are the states of those below --secrets, by the volumes that are mounted there.
@@ -153,6 +159,23 @@ func (s *Streamer) secrets() []podreport.Secret {
 		out = append(out, podreport.Secret{Name: name, State: state})
 	}
 	return out
+}
+
+// credentials is the state of the backbone's Secret: the flag names it, or the document names an external one's.
+func (s *Streamer) credentials(m *v1alpha1.MarketStream) []podreport.Secret {
+	file := s.pod.Flag("backbone-credentials")
+	if file == "" {
+		return nil
+	}
+	name := s.pod.Flag("backbone-secret")
+	if name == "" && m != nil && m.Spec.Backbone != nil && m.Spec.Backbone.External != nil && m.Spec.Backbone.External.CredentialsSecretRef != nil {
+		name = m.Spec.Backbone.External.CredentialsSecretRef.Name
+	}
+	state := podreport.SecretMissing
+	if _, ok := s.pod.File(file); ok {
+		state = podreport.SecretLoaded
+	}
+	return []podreport.Secret{{Name: name, State: state}}
 }
 
 // Terminate fails readiness, and drains.

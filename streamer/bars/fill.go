@@ -186,6 +186,9 @@ func (f *Fold) restoreGap(s *symbol, g *market.Gap) {
 	}
 	switch g.State {
 	case market.GapOpen:
+		if g.Reason == market.GapReread && g.AfterID == 0 { // not what is left of one, whose beginning is filled
+			f.cutGaps(s, g.FromMs)
+		}
 		f.remember(s, g.FromMs, g.ToMs)
 		f.opened(*g)
 	case market.GapUnrepairable:
@@ -203,15 +206,15 @@ func (f *Fold) restoreGap(s *symbol, g *market.Gap) {
 		f.open = slices.DeleteFunc(f.open, func(o market.Gap) bool {
 			return o.Symbol == g.Symbol && o.FromMs == g.FromMs && o.AfterID == g.AfterID && o.Reason == g.Reason
 		})
-	case market.GapRemoved:
-		f.removed(s, g.FromMs)
+	case market.GapRemoved: // what is missing of its closed minutes stays missing; if it comes back the others are a gap
+		s.lastID, s.lastIDMs, s.restoredID, s.filling = 0, 0, 0, filling{}
+		f.cutGaps(s, g.FromMs)
 	}
 }
 
-// removed takes back that a symbol left when its minutes up to endMs were closed. What is missing of those stays missing; the
-// others nobody has, and if it comes back they are asked for as a whole.
-func (f *Fold) removed(s *symbol, endMs int64) {
-	s.lastID, s.lastIDMs, s.restoredID, s.filling = 0, 0, 0, filling{}
+// cutGaps ends all gaps of a symbol where its closed minutes end: the others are asked for as a whole. A trade that two gaps
+// have would count twice, if the minute has closed and its ids are forgotten when the second is filled.
+func (f *Fold) cutGaps(s *symbol, endMs int64) {
 	s.spans = slices.DeleteFunc(s.spans, func(x span) bool { return x.from >= endMs })
 	for k := range s.spans {
 		s.spans[k].to = min(s.spans[k].to, endMs)
