@@ -42,7 +42,7 @@ func TestMissedIsRepaired(t *testing.T) {
 		return e
 	}
 	const minute = 60_000
-	begin := int64(refoldMinute)
+	begin := refoldMinute
 	missed := at(2, begin+minute+20_000, "20") // nobody said it
 	v.mu.Lock()
 	v.all = append(v.all, at(1, begin+30_000, "10"), missed)

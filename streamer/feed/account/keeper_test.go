@@ -75,7 +75,7 @@ func TestClean(t *testing.T) {
 	if err.Error() != "GET https://x?key=… …: inner" || !errors.Is(err, why) {
 		t.Error(err)
 	}
-	if plain := k.Clean(why); plain != why || k.Clean(nil) != nil {
+	if plain := k.Clean(why); !errors.Is(plain, why) || plain.Error() != "inner" || k.Clean(nil) != nil {
 		t.Error("an error without the key is another one")
 	}
 	if _, err := New(Fixed("")).Key(); err == nil {

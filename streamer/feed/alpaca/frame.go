@@ -340,8 +340,7 @@ func (p *parser) trade(e *market.Entry, id, price, size, set int, names ...strin
 	if e.Conditions, ok = p.conditions(&v[set]); !ok {
 		return names[3]
 	}
-	switch v[kTaker].Kind() {
-	case scan.String:
+	if v[kTaker].Kind() == scan.String {
 		switch string(v[kTaker].Text()) {
 		case "B":
 			e.Side = market.SideBuy

@@ -3,6 +3,7 @@ package polygon
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,7 +34,7 @@ func vendor(t testing.TB, opts polygontest.Options) *polygontest.Vendor {
 
 // hurried are link options of tests: nothing waits for long.
 func hurried() link.Options {
-	return link.Options{Disorder: time.Millisecond, MarkEvery: time.Millisecond, Quiet: 20 * time.Millisecond, PongWithin: 2 * time.Second,
+	return link.Options{Disorder: time.Millisecond, MarkEvery: time.Millisecond, Quiet: 20 * time.Millisecond, PongWithin: time.Minute,
 		RetryFirst: time.Millisecond, RetryMost: 5 * time.Millisecond, LimitedWait: 20 * time.Millisecond, RefusedWait: time.Hour, KeyEvery: 5 * time.Millisecond}
 }
 
@@ -138,4 +139,24 @@ func (r *rig) refillSoon(t testing.TB, symbol string, from, to int64) (out []mar
 		return !errors.As(err, &retry)
 	})
 	return out, err
+}
+
+// whole waits until every trade that the vendor made has come or lies in a hole, and returns the holes.
+func (r *rig) whole(t testing.TB, symbol string) (holes []market.Entry) {
+	t.Helper()
+	r.sink.Until(t, "every trade has come or lies in a hole", func() bool {
+		have := map[uint64]bool{}
+		for _, e := range r.sink.Of(market.Trade) {
+			have[e.ID] = true
+		}
+		holes = r.sink.Of(market.Hole)
+		for _, x := range r.v.Trades(symbol, 0, 1<<62) {
+			e := r.entry(&x)
+			if !have[e.ID] && !slices.ContainsFunc(holes, func(h market.Entry) bool { return h.Time <= e.Time && e.Time < h.Until }) {
+				return false
+			}
+		}
+		return true
+	})
+	return holes
 }

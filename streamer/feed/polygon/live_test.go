@@ -212,41 +212,42 @@ func TestLimit(t *testing.T) {
 // TestReconnect: whatever ends a connection, what it did not see is a hole, and REST has it.
 func TestReconnect(t *testing.T) {
 	for name, end := range map[string]func(*polygontest.Vendor){
-		"cut":         func(v *polygontest.Vendor) { v.DropAll() },
-		"half open":   func(v *polygontest.Vendor) { v.Die() },
-		"mute limit":  func(v *polygontest.Vendor) { v.Clients()[0].Abort() },
-		"closed":      func(v *polygontest.Vendor) { v.Clients()[0].Close("going away") },
-		"refused too": func(v *polygontest.Vendor) { v.RefuseFor(30*time.Millisecond, 503); v.DropAll() },
+		"cut":        func(v *polygontest.Vendor) { v.DropAll() },
+		"half open":  func(v *polygontest.Vendor) { v.Die() },
+		"mute limit": func(v *polygontest.Vendor) { v.Clients()[0].Abort() },
+		"closed":     func(v *polygontest.Vendor) { v.Clients()[0].Close("going away") },
 		"auth timeout": func(v *polygontest.Vendor) {
 			v.Status("auth_timeout", "No authentication request received.")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v := vendor(t, polygontest.Options{Symbols: []string{"AAPL"}})
-			r := start(t, v, func(o *Options) { o.Link.PongWithin = 50 * time.Millisecond })
+			r := start(t, v, func(o *Options) {
+				if name == "half open" {
+					o.Link.PongWithin = 500 * time.Millisecond
+				}
+			})
 			r.covered(t)
-			before := r.trade(t, "AAPL", 5, vendortest.How{}, polygontest.Fault{})
+			r.trade(t, "AAPL", 5, vendortest.How{}, polygontest.Fault{})
 			r.came(t, 5)
-			r.sink.Until(t, "a mark", func() bool { return len(r.sink.Of(market.Mark)) > 0 })
+			r.sink.Until(t, "a mark", func() bool { return r.sink.Count(market.Mark) > 0 })
+			v.RefuseFor(time.Hour, 503)
 			end(v)
 			missed := r.trade(t, "AAPL", 5, vendortest.How{}, polygontest.Fault{Skip: true})
+			v.RefuseFor(0, 0)
 			r.connected(t, 2)
-			after := r.trade(t, "AAPL", 5, vendortest.How{}, polygontest.Fault{})
-			r.came(t, 10)
-			r.sink.Until(t, "a hole", func() bool { return len(r.sink.Of(market.Hole)) == 1 })
-			h := r.sink.Of(market.Hole)[0]
+			r.sink.Until(t, "trades again", func() bool {
+				r.trade(t, "AAPL", 1, vendortest.How{}, polygontest.Fault{})
+				return r.sink.Count(market.Trade) >= 10
+			})
+			holes := r.whole(t, "AAPL")
+			h := holes[0]
 			if h.Symbol != market.AllSymbols || h.Reason != market.GapDisconnect || h.Time > missed[0].TimeNs || h.Until <= missed[4].TimeNs {
 				t.Errorf("hole %+v around %+v", h, missed)
 			}
 			got, err := r.refillSoon(t, "AAPL", h.Time, h.Until)
-			all := append(r.wants(before), r.wants(missed)...)
-			for _, e := range r.wants(after) {
-				if e.Time < h.Until {
-					all = append(all, e)
-				}
-			}
-			all = slices.DeleteFunc(all, func(e market.Entry) bool { return e.Time < h.Time || e.Time >= h.Until })
-			if d := cmp.Diff(all, got); d != "" || err != nil {
+			want := slices.DeleteFunc(r.wants(v.Trades("AAPL", 0, 1<<62)), func(e market.Entry) bool { return e.Time < h.Time || e.Time >= h.Until })
+			if d := cmp.Diff(want, got); d != "" || err != nil {
 				t.Error(err, d)
 			}
 		})

@@ -89,7 +89,7 @@ func (s *Scanner) Key() ([]byte, error) {
 		}
 		s.i++
 	}
-	key := []byte(nil)
+	var key []byte
 	if s.i < len(s.b) && s.b[s.i] == '"' {
 		key = s.b[from+1 : s.i : s.i]
 		s.i++

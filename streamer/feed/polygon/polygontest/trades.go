@@ -20,7 +20,7 @@ type Fault struct {
 
 // second sums up what the vendor says of a second of a symbol.
 type second struct {
-	from, sent             int64
+	from                   int64
 	volume                 int64 // in units of 10^-8
 	open, high, low, close market.Decimal
 }
