@@ -243,6 +243,8 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	defer func() { _ = ws.CloseNow() }()
 	c.ws, c.conn, c.wire = ws, h.conn, under(h.conn)
+	s.script.Opened(c, r) // before others see it: it has its State then
+	defer s.forget(c)
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -252,8 +254,6 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	s.clients = append(s.clients, c)
 	s.done.Go(c.write)
 	s.mu.Unlock()
-	defer s.forget(c)
-	s.script.Opened(c, r)
 	ws.SetReadLimit(16 << 20)
 	for {
 		_, text, err := ws.Read(context.Background())
