@@ -149,8 +149,9 @@ func (f *Fold) whole(s *symbol, i int32, from, to int64) {
 	}
 	f.recallLater = f.recallLater[:0]
 	for tf := range s.recent {
-		for k := range s.recent[tf] {
-			c := &s.recent[tf][k]
+		recent := s.recent[tf].list()
+		for k := range recent {
+			c := &recent[k]
 			if c.StartMs < to && c.EndMs > from && c.Flags&market.Partial != 0 && !s.inGap(c.StartMs, c.EndMs) {
 				c.Flags &^= market.Partial
 				f.revise(i, c)
