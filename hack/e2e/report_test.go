@@ -17,13 +17,17 @@ import (
 // report is what scenarios measured.
 type report struct {
 	began         time.Time
+	commit        string
 	way, scenario string
 	since         time.Time
 	rows          []string
 	said          []string
 }
 
-func newReport() *report { return &report{began: time.Now()} }
+func newReport() *report {
+	commit, _ := exec.Command("git", "-C", manifests.Root(), "describe", "--always", "--dirty").Output()
+	return &report{began: time.Now(), commit: strings.TrimSpace(string(commit))}
+}
 
 func (r *report) say(format string, args ...any) {
 	r.said = append(r.said, fmt.Sprintf(format, args...))
@@ -50,10 +54,9 @@ func (r *report) add(way, scenario, what, format string, args ...any) {
 }
 
 func (r *report) write(path string) error {
-	commit, _ := exec.Command("git", "-C", manifests.Root(), "describe", "--always", "--dirty").Output()
 	var out strings.Builder
 	fmt.Fprintf(&out, "# End to end, in a real cluster\n\nWritten by `make e2e` on %s at %s, %d CPUs, in %.0f s. Figures are of a machine that does other things too.\n\n",
-		r.began.UTC().Format(time.DateOnly), strings.TrimSpace(string(commit)), runtime.NumCPU(), time.Since(r.began).Seconds())
+		r.began.UTC().Format(time.DateOnly), r.commit, runtime.NumCPU(), time.Since(r.began).Seconds())
 	for _, line := range r.said {
 		fmt.Fprintf(&out, "%s\n", line)
 	}
