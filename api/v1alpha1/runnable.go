@@ -7,7 +7,7 @@ import (
 )
 
 // available are the feeds that there are.
-var available = []string{"coinbase", "replay", "synthetic"}
+var available = []string{"alpaca", "coinbase", "polygon", "replay", "synthetic"}
 
 // Place is where a document is to run.
 type Place uint8

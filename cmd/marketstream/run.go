@@ -28,6 +28,7 @@ func runCommand(ctx context.Context, args []string, out, errs io.Writer) error {
 	listen := flags.String("listen", "127.0.0.1:8080", "address for browsers")
 	internal := flags.String("internal-listen", "127.0.0.1:9090", "address for metrics, probes and status")
 	data := flags.String("data", "", "directory that keeps the log of bars; empty: in memory, lost at exit")
+	secrets := flags.String("secrets", "", "directory with a directory for each Secret that the document names, and a file for each of its keys")
 	format := flags.String("log-format", "console", "console or json")
 	level := flags.String("log-level", "info", "debug, info or error")
 	if err := parse(flags, args); err != nil {
@@ -61,7 +62,7 @@ func runCommand(ctx context.Context, args []string, out, errs io.Writer) error {
 			data, err := readFile(*file)
 			return engine.Input{Document: data}, err
 		},
-		DataDir: *data, Public: public, Internal: inside,
+		DataDir: *data, SecretsDir: *secrets, Public: public, Internal: inside,
 		Version: version, Log: log, DrainFor: drainFor, Progress: say.progress,
 		Ready:    func() { say.ready(doc, public.Addr().String(), inside.Addr().String()) },
 		Draining: say.draining,

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"strconv"
 	"testing"
 	"time"
 )
@@ -69,6 +70,20 @@ func prometheus(t *testing.T, s *suite) {
 	}
 	if got := ask(t, s, fmt.Sprintf(`sum(partition_holder{namespace=%q})`, ns)); len(got) != 1 || got[0].Value[1] != "16" {
 		t.Errorf("partition_holder: %v, want 16 in all", got)
+	}
+	for what, query := range map[string]string{
+		"MiB of memory of a streamer, at most": `max(process_resident_memory_bytes{namespace=%q, service="monitored-internal"})`,
+		"MiB of memory of the node":            `max(process_resident_memory_bytes{namespace=%q, service="monitored-backbone"})`,
+	} {
+		if got := ask(t, s, fmt.Sprintf(query, ns)); len(got) == 1 {
+			bytes, err := strconv.ParseFloat(fmt.Sprint(got[0].Value[1]), 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.report.figure(t, what, "%.0f", bytes/(1<<20))
+		} else {
+			t.Errorf("%s: %v", what, got)
+		}
 	}
 	// The cause: somebody takes the pods away while the stream is paused. Going on, the operator brings them back.
 	k.do(t, "marketstream", "pause", "monitored", "-n", ns)

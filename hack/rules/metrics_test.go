@@ -39,15 +39,15 @@ func known(t *testing.T) map[string][]string {
 			out[m[1]+part] = append(slices.Clone(names), "le")
 		}
 	}
-	// Those of the backbone are written without a registry.
-	source, err := os.ReadFile("../../streamer/backbone/nodehealth.go")
+	// Those of the backbone are in a registry of a running node's alone.
+	source, err := os.ReadFile("../../streamer/backbone/nodemetrics.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range regexp.MustCompile(`\{"([a-z_]+)", "[^"]+", `).FindAllStringSubmatch(string(source), -1) {
+	for _, m := range regexp.MustCompile(`gaugeOf\("([a-z_]+)", "`).FindAllStringSubmatch(string(source), -1) {
 		out["marketstream_backbone_"+m[1]] = nil
 	}
-	if len(out) < 60 || out["marketstream_backbone_ready"] != nil {
+	if _, there := out["marketstream_backbone_ready"]; len(out) < 60 || !there {
 		t.Fatalf("only %d metrics were found", len(out))
 	}
 	return out

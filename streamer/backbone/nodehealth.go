@@ -38,7 +38,7 @@ func startHealth(n *Node) (*nodeHealth, error) {
 	mux.HandleFunc("GET /healthz", h.healthz)
 	mux.HandleFunc("GET /readyz", h.readyz)
 	mux.HandleFunc("GET /status", h.status)
-	mux.HandleFunc("GET /metrics", h.metrics)
+	mux.Handle("GET /metrics", nodeMetrics(n))
 	h.srv = &http.Server{Handler: mux, ReadHeaderTimeout: probeWithin, WriteTimeout: probeWithin, IdleTimeout: time.Minute}
 	go func() {
 		defer close(h.ended)
@@ -168,30 +168,4 @@ func (n *Node) secrets() (all []podreport.Secret) {
 func (h *nodeHealth) status(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(h.n.Status())
-}
-
-// metrics are a few gauges in Prometheus's text form.
-func (h *nodeHealth) metrics(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	s := h.n.Status()
-	ready := 0
-	if s.Ready {
-		ready = 1
-	}
-	for _, m := range []struct {
-		name, help string
-		value      any
-	}{
-		{"ready", "1 while clients are let in and the node has what the others have.", ready},
-		{"generation", "Generation of the store; a move between 1 and 3 nodes begins a new one.", s.Generation},
-		{"replicas", "Nodes of the generation.", s.Replicas},
-		{"clients", "Connected clients.", s.Clients},
-		{"store_bytes", "Stored in files.", s.StoreBytes},
-		{"store_max_bytes", "The most that may be stored in files.", s.MaxBytes},
-		{"volume_free_bytes", "Free on the volume of the store.", s.FreeBytes},
-		{"memory_bytes", "Stored in memory.", s.Memory},
-	} {
-		name := "marketstream_backbone_" + m.name
-		_, _ = fmt.Fprintf(w, "# HELP %[1]s %[2]s\n# TYPE %[1]s gauge\n%[1]s %[3]v\n", name, m.help, m.value)
-	}
 }

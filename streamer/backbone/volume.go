@@ -18,6 +18,8 @@ const (
 	// an entry (its index, the state of a stream) must still find room.
 	reserve    = 32 << 20
 	guardEvery = 500 * time.Millisecond
+	// longestPause is the longest time between two starts of a server that goes on refusing to store.
+	longestPause = time.Minute
 )
 
 // fitVolume bounds BARS to 80 % of what the volume has for it: what is free, and what BARS has.
@@ -63,6 +65,9 @@ type guard struct {
 	log    logr.Logger
 	done   chan struct{}
 	ended  chan struct{}
+
+	restarted time.Time     // when the server was last started again; run's alone
+	pause     time.Duration // until it may be again
 
 	mu     sync.Mutex
 	broken string // why the server stores nothing; "": it does
@@ -113,7 +118,11 @@ func (g *guard) check() {
 	was := g.broken
 	g.broken = broken
 	g.mu.Unlock()
+	since := time.Since(g.restarted)
 	if broken == "" {
+		if since > longestPause {
+			g.pause = 0
+		}
 		return
 	}
 	if was != broken {
@@ -122,6 +131,10 @@ func (g *guard) check() {
 	if free, err := freeBytes(g.dir); err != nil || free < 2*reserve {
 		return
 	}
+	if since < g.pause { // space is not what it lacks
+		return
+	}
+	g.restarted, g.pause = time.Now(), min(max(2*g.pause, guardEvery), longestPause)
 	g.server.stop()
 	if err := g.server.start(); err != nil {
 		g.log.Error(err, "the NATS server does not start again")

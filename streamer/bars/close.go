@@ -192,11 +192,12 @@ func (f *Fold) closeLonger(tf market.Timeframe) {
 
 // keep emits a record for the first time and keeps it for late trades.
 func (f *Fold) keep(s *symbol, r *market.Record) *closedRecord {
+	recent := &s.recent[r.Timeframe]
 	at, ok := s.find(r.Timeframe, r.StartMs)
 	if !ok {
-		s.recent[r.Timeframe] = slices.Insert(s.recent[r.Timeframe], at, closedRecord{emitted: unset})
+		recent.insert(at)
 	}
-	c := &s.recent[r.Timeframe][at]
+	c := &recent.list()[at]
 	rev := c.Rev // of a bar that a new shape reopened
 	c.Record = *r
 	c.Rev = rev
@@ -255,7 +256,7 @@ func (f *Fold) revisionDue() bool {
 func (f *Fold) lookup(p pending) *closedRecord {
 	s := &f.symbols[p.symbol]
 	if at, ok := s.find(p.tf, p.start); ok {
-		return &s.recent[p.tf][at]
+		return &s.recent[p.tf].list()[at]
 	}
 	return nil
 }
@@ -289,9 +290,9 @@ func (f *Fold) forget() {
 		}
 		s.past.cut(needed)
 		for tf := range s.recent {
-			n := 0
-			for n < len(s.recent[tf]) && s.recent[tf][n].EndMs <= horizon && !s.recent[tf][n].dirty {
-				c := &s.recent[tf][n]
+			n, recent := 0, s.recent[tf].list()
+			for n < len(recent) && recent[n].EndMs <= horizon && !recent[n].dirty {
+				c := &recent[n]
 				if market.Timeframe(tf) == market.M1 && c.StartMs >= needed && c.emitted != unset {
 					s.past.put(&c.Record)
 				}
@@ -299,7 +300,7 @@ func (f *Fold) forget() {
 				n++
 			}
 			if n > 0 {
-				s.recent[tf] = s.recent[tf][n:] // append makes room again, once in a while
+				s.recent[tf].drop(n)
 			}
 		}
 	}

@@ -149,8 +149,9 @@ func (f *Fold) whole(s *symbol, i int32, from, to int64) {
 	}
 	f.recallLater = f.recallLater[:0]
 	for tf := range s.recent {
-		for k := range s.recent[tf] {
-			c := &s.recent[tf][k]
+		recent := s.recent[tf].list()
+		for k := range recent {
+			c := &recent[k]
 			if c.StartMs < to && c.EndMs > from && c.Flags&market.Partial != 0 && !s.inGap(c.StartMs, c.EndMs) {
 				c.Flags &^= market.Partial
 				f.revise(i, c)
@@ -186,6 +187,9 @@ func (f *Fold) restoreGap(s *symbol, g *market.Gap) {
 	}
 	switch g.State {
 	case market.GapOpen:
+		if g.Reason == market.GapReread && g.AfterID == 0 { // not what is left of one, whose beginning is filled
+			f.cutGaps(s, g.FromMs)
+		}
 		f.remember(s, g.FromMs, g.ToMs)
 		f.opened(*g)
 	case market.GapUnrepairable:
@@ -203,15 +207,15 @@ func (f *Fold) restoreGap(s *symbol, g *market.Gap) {
 		f.open = slices.DeleteFunc(f.open, func(o market.Gap) bool {
 			return o.Symbol == g.Symbol && o.FromMs == g.FromMs && o.AfterID == g.AfterID && o.Reason == g.Reason
 		})
-	case market.GapRemoved:
-		f.removed(s, g.FromMs)
+	case market.GapRemoved: // what is missing of its closed minutes stays missing; if it comes back the others are a gap
+		s.lastID, s.lastIDMs, s.restoredID, s.filling = 0, 0, 0, filling{}
+		f.cutGaps(s, g.FromMs)
 	}
 }
 
-// removed takes back that a symbol left when its minutes up to endMs were closed. What is missing of those stays missing; the
-// others nobody has, and if it comes back they are asked for as a whole.
-func (f *Fold) removed(s *symbol, endMs int64) {
-	s.lastID, s.lastIDMs, s.restoredID, s.filling = 0, 0, 0, filling{}
+// cutGaps ends all gaps of a symbol where its closed minutes end: the others are asked for as a whole. A trade that two gaps
+// have would count twice, if the minute has closed and its ids are forgotten when the second is filled.
+func (f *Fold) cutGaps(s *symbol, endMs int64) {
 	s.spans = slices.DeleteFunc(s.spans, func(x span) bool { return x.from >= endMs })
 	for k := range s.spans {
 		s.spans[k].to = min(s.spans[k].to, endMs)

@@ -32,12 +32,8 @@ func (f *Fold) ids(dst []LastTrade) []LastTrade {
 	dst = dst[:0]
 	for i := range f.symbols {
 		s := &f.symbols[i]
-		id := s.lastID
-		if s.filling.on && s.filling.after > 0 { // a minute that a gap's trades open begins before them
-			id = min(id, s.filling.after)
-		}
-		if id != 0 {
-			dst = append(dst, LastTrade{s.Number, id, s.lastIDMs})
+		if s.lastID != 0 {
+			dst = append(dst, LastTrade{s.Number, s.lastID, s.lastIDMs})
 		}
 	}
 	return dst

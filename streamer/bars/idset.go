@@ -163,7 +163,7 @@ func (f *Fold) dropOldIDs(s *idSet) bool {
 	oldest, found := int64(0), false
 	each := func(fn func(*closedRecord)) {
 		for i := range f.symbols {
-			recent := f.symbols[i].recent[market.M1]
+			recent := f.symbols[i].recent[market.M1].list()
 			for k := range recent {
 				if c := &recent[k]; c.ids.size() > 0 && &c.ids != s {
 					fn(c)

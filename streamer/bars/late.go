@@ -95,11 +95,11 @@ func (f *Fold) cancel(e *market.Entry) {
 		f.stats.TooLate++
 		f.gap(i, start, start+minuteMs, market.GapCancel)
 		return
-	case !known || s.recent[market.M1][at].N == 0:
+	case !known || s.recent[market.M1].list()[at].N == 0:
 		f.stats.UnknownCancels++
 		return
 	}
-	c := &s.recent[market.M1][at]
+	c := &s.recent[market.M1].list()[at]
 	outside := c.Flags&market.Extended != 0
 	use := f.use(e, outside)
 	touched := f.remove(i, &c.Record, e, use)
@@ -269,8 +269,9 @@ func (f *Fold) record(i int32, g market.Gap) {
 		horizon = f.watermark - f.cfg.RevisionWindowMs
 	}
 	for tf := range s.recent {
-		for k := range s.recent[tf] {
-			c := &s.recent[tf][k]
+		recent := s.recent[tf].list()
+		for k := range recent {
+			c := &recent[k]
 			if c.StartMs < to && c.EndMs > max(from, horizon) && c.emitted != unset && c.Flags&(market.Partial|market.Void) == 0 {
 				c.Flags |= market.Partial
 				f.revise(i, c)

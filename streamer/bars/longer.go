@@ -12,7 +12,7 @@ import (
 // minuteOf reads the newest record of a closed minute that the log has, or will have.
 func (s *symbol) minuteOf(start int64, r *market.Record) bool {
 	if at, ok := s.find(market.M1, start); ok {
-		*r = s.recent[market.M1][at].Record
+		*r = s.recent[market.M1].list()[at].Record
 		return true
 	}
 	if !s.past.find(start, r) {
@@ -99,7 +99,7 @@ func (f *Fold) remake(s *symbol, r *market.Record) (err error) {
 			}
 		}
 	}
-	recent := s.recent[market.M1]
+	recent := s.recent[market.M1].list()
 	s.past.each(func(m *market.Record) bool {
 		if _, newer := s.find(market.M1, m.StartMs); !newer {
 			add(m)

@@ -75,6 +75,7 @@ func (f *Fold) Lost(gaps []market.Gap, at market.Position) {
 	f.again = false
 	for _, g := range gaps {
 		if i := f.lookupNumber(g.Symbol); i >= 0 {
+			f.cutGaps(&f.symbols[i], g.FromMs)
 			f.record(i, g)
 			f.sawID(&f.symbols[i], g.BeforeID-1, g.ToMs*nsPerMs)
 			f.stats.Holes++

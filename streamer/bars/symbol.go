@@ -14,7 +14,7 @@ type symbol struct {
 	// Invariant: all symbols' records of a timeframe have one period, which ends at Fold.ends.
 	longer [market.MaxTimeframe + 1]longRecord
 	// recent are the closed records whose end lies within the revision window, by start.
-	recent [market.MaxTimeframe + 1][]closedRecord
+	recent [market.MaxTimeframe + 1]closedRecords
 	// past are the closed minutes before those, as far as a longer bar may still need them.
 	past past
 	// last is the start of the newest bar that was emitted.
@@ -72,17 +72,9 @@ type longRecord struct {
 	active bool
 }
 
-type closedRecord struct {
-	market.Record
-	ids idSet
-	// emitted is the watermark at which it was last emitted, unset if never.
-	emitted int64
-	dirty   bool
-}
-
 // find returns the closed record that starts at start, and its place among the recent ones.
 func (s *symbol) find(tf market.Timeframe, start int64) (at int, ok bool) {
-	r := s.recent[tf]
+	r := s.recent[tf].list()
 	at = len(r)
 	for at > 0 && r[at-1].StartMs >= start {
 		if at--; r[at].StartMs == start {
@@ -95,18 +87,22 @@ func (s *symbol) find(tf market.Timeframe, start int64) (at int, ok bool) {
 // emitted reports whether the log has the bar of a period, or will have.
 func (s *symbol) emitted(tf market.Timeframe, start, end int64) bool {
 	at, ok := s.find(tf, start)
-	return ok && s.recent[tf][at].emitted != unset && s.recent[tf][at].EndMs == end
+	if !ok {
+		return false
+	}
+	c := &s.recent[tf].list()[at]
+	return c.emitted != unset && c.EndMs == end
 }
 
 // closedAt returns the closed record of a period, an empty one if there is none.
 func (s *symbol) closedAt(tf market.Timeframe, start, end int64) *closedRecord {
 	at, ok := s.find(tf, start)
 	if !ok {
-		c := closedRecord{emitted: unset}
+		c := s.recent[tf].insert(at)
 		c.Symbol, c.Timeframe, c.StartMs, c.EndMs = s.Number, tf, start, end
-		s.recent[tf] = slices.Insert(s.recent[tf], at, c)
+		return c
 	}
-	c := &s.recent[tf][at]
+	c := &s.recent[tf].list()[at]
 	if c.Flags&market.Void != 0 { // its trades are all gone: it begins anew
 		c.Record = market.Record{Symbol: c.Symbol, Timeframe: tf, StartMs: start, EndMs: end, Rev: c.Rev,
 			Flags: c.Flags & market.Extended}

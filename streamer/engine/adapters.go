@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 
 	"github.com/marketstream/marketstream/streamer/history"
@@ -37,6 +38,34 @@ func (m historyMetrics) VendorRequest(result string) { m.VendorRequests.WithLabe
 func (m historyMetrics) VendorEmpty(symbol, timeframe string) {
 	m.Set.VendorEmpty.WithLabelValues(m.Symbol(symbol), timeframe).Inc()
 	m.PolygonEmpty.WithLabelValues(m.Symbol(symbol), timeframe).Inc()
+}
+
+// records is a feed whose vendor has bars of minutes.
+type records interface {
+	Records(ctx context.Context, symbol string, fromMs, toMs int64) ([]market.Record, error)
+}
+
+// vendorBars is history beyond the log: the feed's vendor's.
+type vendorBars struct{ records }
+
+// Records implements [history.Upstream].
+func (v vendorBars) Records(ctx context.Context, symbol string, fromMs, toMs int64) ([]market.Record, error) {
+	records, err := v.records.Records(ctx, symbol, fromMs, toMs)
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", history.ErrUpstream, err)
+	}
+	return records, err
+}
+
+// upstream is where history beyond the log comes from; nil: there is none.
+func (e *Engine) upstream() history.Upstream {
+	if e.opts.Upstream != nil {
+		return e.opts.Upstream
+	}
+	if r, ok := e.source.Source.(records); ok {
+		return vendorBars{r}
+	}
+	return nil
 }
 
 // seeds are the bars that streams begin with: all that rings and log have of them. The vendor is

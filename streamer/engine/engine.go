@@ -310,7 +310,7 @@ func (e *Engine) assemble(set *settings, owner *logs.Owner) error {
 	}
 	e.listener = newListener(e)
 	e.history = history.New(history.Options{
-		Rings: e.shard, Frames: reader, Upstream: e.opts.Upstream, Catalog: catalog{e}, Position: e.view.Position,
+		Rings: e.shard, Frames: reader, Upstream: e.upstream(), Catalog: catalog{e}, Position: e.view.Position,
 		Metrics: historyMetrics{e.metrics}, Log: e.log.WithName("history"),
 	})
 	e.view.history = e.history

@@ -11,7 +11,10 @@ import (
 
 	v1alpha1 "github.com/marketstream/marketstream/api/v1alpha1"
 	"github.com/marketstream/marketstream/streamer/feed"
+	"github.com/marketstream/marketstream/streamer/feed/account"
+	"github.com/marketstream/marketstream/streamer/feed/alpaca"
 	"github.com/marketstream/marketstream/streamer/feed/coinbase"
+	"github.com/marketstream/marketstream/streamer/feed/polygon"
 	"github.com/marketstream/marketstream/streamer/feed/replay"
 	"github.com/marketstream/marketstream/streamer/feed/synthetic"
 	"github.com/marketstream/marketstream/streamer/ingest"
@@ -154,6 +157,22 @@ func (e *Engine) openFeed(ctx context.Context, s *settings) (*openFeed, error) {
 			return nil, fmt.Errorf("spec.feed.coinbase.%w", err)
 		}
 		f.Source, f.identity = src, "coinbase"
+	case s.feedSpec.Polygon != nil:
+		v := s.feedSpec.Polygon
+		src, err := polygon.New(polygon.Options{Endpoint: v.Endpoint, RESTEndpoint: v.RESTEndpoint, Crypto: v.Market == v1alpha1.PolygonCrypto,
+			Key: e.key(v.APIKeySecretRef.Name, v.APIKeySecretRef.Key), Session: s.spec.Session, Log: e.log.WithName("polygon")})
+		if err != nil {
+			return nil, fmt.Errorf("spec.feed.polygon.%w", err)
+		}
+		f.Source, f.identity = src, "polygon"
+	case s.feedSpec.Alpaca != nil:
+		v := s.feedSpec.Alpaca
+		src, err := alpaca.New(alpaca.Options{Endpoint: v.Endpoint, RESTEndpoint: v.RESTEndpoint, Feed: alpaca.Feed(v.Feed),
+			Key: e.key(v.KeySecretRef.Name, v1alpha1.AlpacaKeyID, v1alpha1.AlpacaSecretKey), Session: s.spec.Session, Log: e.log.WithName("alpaca")})
+		if err != nil {
+			return nil, fmt.Errorf("spec.feed.alpaca.%w", err)
+		}
+		f.Source, f.identity = src, "alpaca"
 	default:
 		return nil, errors.New("spec.feed: this feed is not available yet")
 	}
@@ -164,6 +183,15 @@ func (e *Engine) openFeed(ctx context.Context, s *settings) (*openFeed, error) {
 		f.Source = feed.Break(f.Source, *e.opts.Faults)
 	}
 	return f, nil
+}
+
+// key reads the keys of a Secret, as they are whenever it is called.
+func (e *Engine) key(secret string, keys ...string) account.Read {
+	paths := make([]string, len(keys))
+	for i, k := range keys {
+		paths[i] = e.host.secrets.Path(secret, k)
+	}
+	return account.Files(paths...)
 }
 
 // keep takes what the log fixed when it began; in a log that is older than its owner's

@@ -54,6 +54,6 @@ func (w *Writer) beginAfterOther() {
 func (w *Writer) sayUnknown(e *market.Entry) {
 	if from := w.unknownFrom * 1e6; from != 0 && e.Time > from {
 		w.work = append(w.work, market.Entry{Kind: market.Hole, Symbol: market.AllSymbols, Time: from, Until: e.Time, Reason: market.GapSourceChange})
-		w.unknownFrom = 0
+		w.unknownFrom, w.began = 0, true
 	}
 }

@@ -105,7 +105,11 @@ func (p *randomPair) check(symbol string) {
 // TestComeAndGoAtRandom: symbols come and go, trades are lost or late, the partition is taken over and gaps are filled, at
 // random. In the end every bar is that of all trades.
 func TestComeAndGoAtRandom(t *testing.T) {
-	for seed := range uint64(200) {
+	seeds := []uint64{2032, 3238} // of 4,000, these were wrong after the others were mended
+	for seed := range uint64(60) {
+		seeds = append(seeds, seed)
+	}
+	for _, seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			p := &randomPair{pair: pair{refold: refold{t: t}, all: make(map[string][]market.Entry)}, rnd: rand.New(rand.NewPCG(seed, 0)),
 				now: 1000, ids: map[string]uint64{"SPY": 100, "BACpB": 500}, late: make(map[string][]market.Entry)}

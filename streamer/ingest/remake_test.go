@@ -28,11 +28,12 @@ type venue struct {
 	late  map[uint64]bool // ids that a search by time does not find
 	fails int             // questions that fail first
 	asked int
+	loose bool // its ids tell nothing
 }
 
 func (v *venue) SetSymbols([]feed.Symbol)                     {}
 func (v *venue) Close() error                                 { return nil }
-func (v *venue) Traits() feed.Traits                          { return feed.Traits{Gapless: true, Overlap: true} }
+func (v *venue) Traits() feed.Traits                          { return feed.Traits{Gapless: !v.loose, Overlap: !v.loose} }
 func (v *venue) Covered(context.Context, []feed.Symbol) error { return nil }
 func (v *venue) Run(ctx context.Context, _ market.SourcePosition, _ uint64, sink feed.Sink) error {
 	for {

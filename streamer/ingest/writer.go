@@ -78,6 +78,7 @@ type Writer struct {
 	mark    int64 // ms
 	// unknownFrom is from where on nothing is known, in ms, until the source that took over says a mark; 0: it has.
 	unknownFrom int64
+	began       bool // a mark of the source was taken
 	frame       []byte
 	state       []byte
 	states      logs.StateMessage
@@ -231,12 +232,15 @@ func (w *Writer) admit(entries []market.Entry) {
 		case e.Kind == market.Mark:
 			if e.Time/int64(time.Millisecond) > w.mark {
 				w.sayUnknown(e)
+				w.unseen(e)
 				w.work = append(w.work, *e)
 			}
 		case e.Offset != 0 && e.Offset <= w.skip:
 		case w.ids != nil && e.Kind <= market.Seen && e.Kind != market.Cancel:
 			w.work = w.ids.admit(w.work, e)
 		case e.Kind == market.Trade && e.Time < w.unknownFrom*1e6: // it lies in the minutes of another vendor
+		case e.Kind == market.Hole && w.live:
+			w.missed(e)
 		case e.Kind != market.Seen:
 			w.work = append(w.work, *e)
 		}

@@ -93,9 +93,10 @@ const (
 	GapSourceChange           // another vendor took over
 	GapEarlyTrade             // a trade was refused whose time lay far ahead of the watermark
 	GapReread                 // TICKS was lost with what open minutes were made of; closed ones have it
+	GapMissed                 // part of a minute was not observed, of a source whose ids do not tell which trades are missing
 )
 
-var gapReasons = [...]string{"unknown", "disconnect", "start", "symbol_added", "hole", "late_trade", "cancel", "overflow", "source_change", "early_trade", "reread"}
+var gapReasons = [...]string{"unknown", "disconnect", "start", "symbol_added", "hole", "late_trade", "cancel", "overflow", "source_change", "early_trade", "reread", "missed"}
 
 // String is the reason on the wire.
 func (r GapReason) String() string {
@@ -107,7 +108,7 @@ func (r GapReason) String() string {
 
 // Remakes reports whether a gap of this reason says that a closed minute is to be made again, of all its trades; gaps
 // of other reasons want those that they lack.
-func (r GapReason) Remakes() bool { return r == GapLateTrade || r == GapCancel }
+func (r GapReason) Remakes() bool { return r == GapLateTrade || r == GapCancel || r == GapMissed }
 
 // GapReasons are all reasons, as on the wire.
 func GapReasons() []string { return slices.Clone(gapReasons[:]) }

@@ -41,7 +41,7 @@ func TestNumbersThatStandInLogs(t *testing.T) {
 	if want := "1 2 3 4 1m 1h 1d 1 2 4 8 1 2 4 1 2 4 8 early_trade removed Extended Regular Continuous Clock Session"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if M1 != 1 || H1 != 8 || D1 != 11 || GapSourceChange != 8 || GapEarlyTrade != 9 || HoursContinuous != 2 || AnchorSession != 1 || EndOfFeed != 9223372036854 {
+	if M1 != 1 || H1 != 8 || D1 != 11 || GapSourceChange != 8 || GapEarlyTrade != 9 || GapMissed != 11 || GapMissed.String() != "missed" || HoursContinuous != 2 || AnchorSession != 1 || EndOfFeed != 9223372036854 {
 		t.Error("a number changed")
 	}
 	if got := fmt.Sprint(GapUnknown, GapDisconnect, GapStart, GapSymbolAdded, GapHole, GapLateTrade, GapCancel, GapOverflow, GapSourceChange, GapReason(99)); got != "unknown disconnect start symbol_added hole late_trade cancel overflow source_change unknown" {

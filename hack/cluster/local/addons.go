@@ -12,7 +12,7 @@ import (
 )
 
 // Volumes is how many claims a node can hold.
-const Volumes = 12
+const Volumes = 32
 
 // apply has the cluster be as a manifest says.
 func (c *Cluster) apply(ctx context.Context, manifest string, values map[string]any) error {
