@@ -36,7 +36,7 @@ var rules = []rule{
 	{"streamer/logs", []string{"ours", "net", "os"}, []string{"streamer/market"}, nil, "the bytes of the logs depend on values alone"},
 	{"streamer/bars", []string{"ours", "net", "os", "time"}, []string{"streamer/market"}, nil, "the fold is pure: no clock, no disk, no network"},
 	{"streamer/ring", []string{"ours", "net", "os"}, []string{"streamer/market"}, nil, "closed bars in memory depend on values alone"},
-	{"streamer/feed/...", []string{"ours"}, []string{"streamer/market", "streamer/feed", "streamer/feed/scan", "streamer/feed/vendortest", "streamer/feed/link", "streamer/feed/pages", "streamer/feed/account"}, nil, "a feed knows neither logs nor bars, nor another vendor's protocol"},
+	{"streamer/feed/...", []string{"ours"}, []string{"streamer/market", "streamer/feed", "streamer/feed/scan", "streamer/feed/vendortest", "streamer/feed/vendortest/wire", "streamer/feed/socket", "streamer/feed/link", "streamer/feed/pages", "streamer/feed/account"}, nil, "a feed knows neither logs nor bars, nor another vendor's protocol"},
 	{"streamer/httperr", []string{"ours"}, nil, nil, "an answer that says what is wrong depends on nothing of ours"},
 	{"streamer/stream", []string{"ours"}, []string{"streamer/market", "streamer/logs", "streamer/httperr"}, nil, "streams read a log through a small interface"},
 	{"streamer/history", []string{"ours"}, []string{"streamer/market", "streamer/logs", "streamer/ring", "streamer/httperr"}, nil, "history reads rings and a log through small interfaces"},

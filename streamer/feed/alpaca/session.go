@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/marketstream/marketstream/streamer/feed/link"
+	"github.com/marketstream/marketstream/streamer/feed/socket"
 	"github.com/marketstream/marketstream/streamer/market"
 )
 
@@ -179,11 +180,11 @@ func (s *session) message(m *message) error {
 		}
 	case halt:
 		s.src.halts.Add(1)
-		s.src.Log.Info("the state of a symbol", "symbol", string(m.symbol), "state", link.OneLine(m.state), "reason", link.OneLine(m.reason))
+		s.src.Log.Info("the state of a symbol", "symbol", string(m.symbol), "state", socket.OneLine(m.state), "reason", socket.OneLine(m.reason))
 	case success:
 		return s.success(string(m.message))
 	case refusal:
-		return s.refuse(m.code, link.OneLine(m.message))
+		return s.refuse(m.code, socket.OneLine(m.message))
 	case subscription:
 		return s.subscribed(m.trades)
 	case malformed:

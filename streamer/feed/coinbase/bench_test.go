@@ -8,6 +8,7 @@ import (
 
 	"github.com/marketstream/marketstream/streamer/feed"
 	"github.com/marketstream/marketstream/streamer/feed/coinbase/coinbasetest"
+	"github.com/marketstream/marketstream/streamer/feed/socket"
 	"github.com/marketstream/marketstream/streamer/market"
 )
 
@@ -35,7 +36,7 @@ func turns(t testing.TB) (frames int, turn func(), src *Source) {
 	t.Helper()
 	s, err := New(Options{})
 	do(t, err)
-	c := &conn{opts: &s.opts, q: newQueue(1 << 20)}
+	c := &socket.Conn{Frames: socket.NewQueue(1 << 20)}
 	x := newSession(s, c, &drain{n: 1 << 60}, feed.NewWatermark(0))
 	x.ctx = context.Background()
 	x.products["BTC-USD"] = &product{name: "BTC-USD", number: 1, carried: true, state: confirmed}
@@ -45,19 +46,19 @@ func turns(t testing.TB) (frames int, turn func(), src *Source) {
 		texts = append(texts, fmt.Appendf(nil, `{"type":"match","trade_id":%d,"maker_order_id":"27fff20b-af29-4f45-8744-56dd1ef57dc0","taker_order_id":"1da6ce16-c8da-4732-9f71-6049f4c6aaf8","side":"sell","size":"0.04","price":"43210.55","product_id":"BTC-USD","sequence":1004,"time":"2021-04-17T16:43:30.%06dZ"}`, i+1, i))
 		texts = append(texts, fmt.Appendf(nil, `{"type":"heartbeat","sequence":90,"last_trade_id":%d,"product_id":"BTC-USD","time":"2021-04-17T16:43:30.%06dZ"}`, i+1, i))
 	}
-	spare := &block{}
+	spare := &socket.Block{}
 	return len(texts), func() {
 		for _, f := range texts {
-			c.q.push(f, s.opts.now())
+			c.Frames.Push(f, s.opts.now())
 		}
-		b, _ := c.q.take(spare)
+		b, _ := c.Frames.Take(spare)
 		if err := x.block(b); err != nil {
 			t.Fatal(err)
 		}
 		if err := x.flush(); err != nil {
 			t.Fatal(err)
 		}
-		b.reset()
+		b.Reset()
 		spare = b
 	}, s
 }

@@ -3,8 +3,6 @@
 //
 // From bytes to entries, one file a step:
 //
-//	conn.go      the socket: connect, read, ping, notice silence
-//	queue.go     frames on their way from the reader to Run, bounded in bytes
 //	scan.go      strict JSON, read once, nothing copied
 //	frame.go     a frame into a trade, a heartbeat, an answer (clock.go: its time)
 //	session.go   one connection: entries, newest ids, the watermark
@@ -13,11 +11,9 @@
 //	rest.go      pages of trades, paced over the whole process
 //	refill.go    a stretch from pages: by ids, exactly, or by times
 //
-// Goroutines: Run's own alone uses the sink, parses, and writes to the vendor. Each connection has
-// two more: one reads the socket into the queue and does nothing else, so parsing never blocks
-// reading; one sends pings. Run makes them and waits for their end before it connects again. While
-// the sink holds Run up, the queue fills, then the socket is not read, and the lag shows
-// ([Source.Stats]); the vendor's silence is not held against it meanwhile.
+// Goroutines: Run's own alone uses the sink, parses, and writes to the vendor. Each connection is a [socket.Conn] with
+// two more; Run makes them and waits for their end before it connects again. While the sink holds Run up, the queue
+// fills, then the socket is not read, and the lag shows ([Source.Stats]).
 //
 // What the vendor promises and what is made of it:
 //

@@ -18,6 +18,7 @@ import (
 
 	"github.com/marketstream/marketstream/streamer/feed"
 	"github.com/marketstream/marketstream/streamer/feed/coinbase/coinbasetest"
+	"github.com/marketstream/marketstream/streamer/feed/socket"
 	"github.com/marketstream/marketstream/streamer/market"
 )
 
@@ -268,7 +269,7 @@ func TestUnreachable(t *testing.T) {
 		"its certificate is not accepted: x509": dialing(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}),
 		"something else":                        dialing(errors.New("something else")),
 	} {
-		err := &unreachableError{"wss://a", 10 * time.Second, cause}
+		err := &socket.UnreachableError{Endpoint: "wss://a", Within: 10 * time.Second, Cause: cause}
 		if got := err.Error(); !strings.HasPrefix(got, "the vendor cannot be reached at wss://a: "+want) || strings.Contains(got, "dial") {
 			t.Errorf("%q, want %q", got, want)
 		}
@@ -563,7 +564,7 @@ func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for text, want := range map[string]time.Duration{"": 0, "7": 7 * time.Second, "1.5": 1500 * time.Millisecond, "-3": 0, "x": 0, "99999": time.Hour,
 		"Thu, 01 Jan 2026 00:01:00 GMT": time.Minute, "Wed, 31 Dec 2025 00:01:00 GMT": 0} {
-		if got := retryAfter(http.Header{"Retry-After": {text}}, now); got != want {
+		if got := socket.RetryAfter(http.Header{"Retry-After": {text}}, now); got != want {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/marketstream/marketstream/streamer/feed"
 	"github.com/marketstream/marketstream/streamer/feed/coinbase/coinbasetest"
+	"github.com/marketstream/marketstream/streamer/feed/socket"
 	"github.com/marketstream/marketstream/streamer/market"
 )
 
@@ -178,7 +179,7 @@ func TestUnknownProducts(t *testing.T) {
 func TestOverdue(t *testing.T) {
 	s, err := New(Options{})
 	do(t, err)
-	c := &conn{opts: &s.opts, q: newQueue(1 << 20)}
+	c := &socket.Conn{Frames: socket.NewQueue(1 << 20)}
 	x := newSession(s, c, newSink(), feed.NewWatermark(0))
 	x.ctx = context.Background()
 	p := &product{name: "BTC-USD", number: 1, carried: true}
@@ -186,8 +187,8 @@ func TestOverdue(t *testing.T) {
 	now := time.Now()
 	x.asked = &request{products: x.order, until: now.Add(-5 * time.Second).UnixNano()}
 	beat := func(sent, received time.Time) error {
-		c.q.push(fmt.Appendf(nil, `{"type":"heartbeat","last_trade_id":7,"product_id":"BTC-USD","time":"%s"}`, sent.UTC().Format("2006-01-02T15:04:05.000000Z")), received.UnixNano())
-		b, _ := c.q.take(&block{})
+		c.Frames.Push(fmt.Appendf(nil, `{"type":"heartbeat","last_trade_id":7,"product_id":"BTC-USD","time":"%s"}`, sent.UTC().Format("2006-01-02T15:04:05.000000Z")), received.UnixNano())
+		b, _ := c.Frames.Take(&socket.Block{})
 		return x.block(b)
 	}
 	do(t, beat(now.Add(-8*time.Second), now.Add(-8*time.Second)))
@@ -196,8 +197,8 @@ func TestOverdue(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	x.reached = 0
-	c.q.answer(now.UnixNano(), now.Add(-4*time.Second).UnixNano())
-	b, _ := c.q.take(&block{})
+	c.Frames.Answer(now.UnixNano(), now.Add(-4*time.Second).UnixNano())
+	b, _ := c.Frames.Take(&socket.Block{})
 	if err := x.block(b); !errors.Is(err, errNoAnswer) {
 		t.Errorf("error %v", err)
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+
+	"github.com/marketstream/marketstream/streamer/feed/socket"
 )
 
 // The vendor's own endpoints.
@@ -112,4 +114,10 @@ func endpoint(field, text, secure, plain string) error {
 		return fmt.Errorf("coinbase.%s %q: want %s://host[:port][/path]", field, text, secure)
 	}
 	return nil
+}
+
+// socket are those of a connection.
+func (o *Options) socket() socket.Options {
+	return socket.Options{Endpoint: o.Endpoint, QueueBytes: o.QueueBytes, FrameBytes: o.FrameBytes, DialWithin: o.DialWithin,
+		WriteWithin: o.WriteWithin, PingEvery: o.PingEvery, Quiet: o.Quiet, PongWithin: o.PongWithin, Now: o.now}
 }

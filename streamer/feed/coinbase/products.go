@@ -163,7 +163,7 @@ func (s *session) ask(what string, products []*product) error {
 	if err := s.pace.Wait(s.ctx); err != nil {
 		return err
 	}
-	return s.c.write(s.ctx, text)
+	return s.c.Write(s.ctx, text)
 }
 
 // subscribed takes the vendor's answer: what has come in, what has left.

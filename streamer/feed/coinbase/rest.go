@@ -15,6 +15,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/marketstream/marketstream/streamer/feed"
+	"github.com/marketstream/marketstream/streamer/feed/socket"
 	"github.com/marketstream/marketstream/streamer/market"
 )
 
@@ -152,10 +153,10 @@ func (r *rest) failed(ctx context.Context, err error) error {
 // status turns an answer that is none into an error.
 func (r *rest) status(where string, resp *http.Response, body []byte) error {
 	err := fmt.Errorf("GET %s: %s", where, resp.Status)
-	if text := oneLine(body); text != "" {
+	if text := socket.OneLine(body); text != "" {
 		err = fmt.Errorf("%w: %s", err, text)
 	}
-	after := retryAfter(resp.Header, time.Now())
+	after := socket.RetryAfter(resp.Header, time.Now())
 	switch code := resp.StatusCode; {
 	case code == http.StatusTooManyRequests:
 		if after == 0 {

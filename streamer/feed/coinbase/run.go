@@ -11,6 +11,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/marketstream/marketstream/streamer/feed"
+	"github.com/marketstream/marketstream/streamer/feed/socket"
 	"github.com/marketstream/marketstream/streamer/market"
 )
 
@@ -28,7 +29,7 @@ var errIdle = errors.New("no symbols are carried")
 // Run implements [feed.Source]. from and said mean nothing to it: a connection can't be read again.
 func (s *Source) Run(ctx context.Context, _ market.SourcePosition, _ uint64, sink feed.Sink) error {
 	wm := feed.NewWatermark(s.opts.Disorder)
-	retry := backoff{first: s.opts.RetryFirst, most: s.opts.RetryMost, draw: s.opts.draw}
+	retry := socket.Backoff{First: s.opts.RetryFirst, Most: s.opts.RetryMost, Draw: s.opts.draw}
 	defer s.uncover(nil)
 	failed := false // and said so
 	for {
@@ -51,17 +52,17 @@ func (s *Source) Run(ctx context.Context, _ market.SourcePosition, _ uint64, sin
 			continue
 		}
 		if lived >= s.opts.ResetAfter {
-			retry.reset()
+			retry.Reset()
 		}
-		state, wait := feed.Disconnected, retry.next()
+		state, wait := feed.Disconnected, retry.Next()
 		var limited limitError
-		var refused *refusedError
+		var refused *socket.RefusedError
 		if errors.As(err, &limited) {
 			s.counts.limited.Add(1)
 			state, wait = feed.Limited, s.opts.LimitedWait+s.opts.draw(s.opts.LimitedWait/2)
 		} else if errors.As(err, &refused) {
-			wait = max(wait, refused.retryAfter)
-			if refused.status == http.StatusTooManyRequests {
+			wait = max(wait, refused.RetryAfter)
+			if refused.Status == http.StatusTooManyRequests {
 				wait = max(wait, s.opts.RetryFirst)
 			}
 		}
@@ -98,10 +99,10 @@ func (s *Source) waitForSymbols(ctx context.Context, sink feed.Sink) error {
 
 // connect makes one connection and takes what it says until it ends. lived is how long it was open.
 func (s *Source) connect(ctx context.Context, sink feed.Sink, wm *feed.Watermark) (lived time.Duration, err error) {
-	c, err := dial(ctx, &s.opts, s.dialer, &s.counts.frames)
+	c, err := socket.Dial(ctx, s.opts.socket(), s.dialer, &s.counts.frames)
 	if err != nil {
-		var refused *refusedError
-		if errors.As(err, &refused) && limits(refused.text) {
+		var refused *socket.RefusedError
+		if errors.As(err, &refused) && limits(refused.Text) {
 			return 0, limitError{err}
 		}
 		return 0, err
@@ -109,7 +110,7 @@ func (s *Source) connect(ctx context.Context, sink feed.Sink, wm *feed.Watermark
 	start := time.Now()
 	s.counts.connects.Add(1)
 	err = newSession(s, c, sink, wm).run(ctx)
-	c.close()
+	c.Close()
 	s.counts.disconnects.Add(1)
 	s.counts.unknown.Store(0)
 	var closed websocket.CloseError
@@ -127,20 +128,6 @@ func limits(text string) bool {
 		strings.Contains(text, "too many subscriptions")
 }
 
-// backoff is full jitter: the wait is drawn from 0 to a bound that doubles.
-type backoff struct {
-	first, most time.Duration
-	draw        func(bound time.Duration) time.Duration
-	bound       time.Duration
-}
-
-func (b *backoff) reset() { b.bound = 0 }
-
-func (b *backoff) next() time.Duration {
-	b.bound = min(max(b.bound*2, b.first), b.most)
-	return b.draw(b.bound)
-}
-
 func sleep(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -150,19 +137,4 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// retryAfter is what a header of that name asks for, in seconds or as a date; 0: nothing.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	text := h.Get("Retry-After")
-	if text == "" {
-		return 0
-	}
-	if d, err := time.ParseDuration(text + "s"); err == nil && d >= 0 {
-		return min(d, time.Hour)
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return min(max(at.Sub(now), 0), time.Hour)
-	}
-	return 0
 }

@@ -7,6 +7,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/marketstream/marketstream/streamer/feed"
+	"github.com/marketstream/marketstream/streamer/feed/socket"
 	"github.com/marketstream/marketstream/streamer/market"
 )
 
@@ -17,7 +18,7 @@ const messagesPerSecond = 50
 type session struct {
 	*Source
 	ctx  context.Context
-	c    *conn
+	c    *socket.Conn
 	sink feed.Sink
 	wm   *feed.Watermark
 
@@ -63,7 +64,7 @@ const (
 	dropping               // unsubscribing was asked for
 )
 
-func newSession(s *Source, c *conn, sink feed.Sink, wm *feed.Watermark) *session {
+func newSession(s *Source, c *socket.Conn, sink feed.Sink, wm *feed.Watermark) *session {
 	return &session{Source: s, c: c, sink: sink, wm: wm, batch: s.opts.Batch, pace: rate.NewLimiter(messagesPerSecond, messagesPerSecond), products: map[string]*product{}}
 }
 
@@ -76,7 +77,7 @@ func (s *session) run(ctx context.Context) error {
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	spare := &block{}
+	spare := &socket.Block{}
 	for {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -88,13 +89,13 @@ func (s *session) run(ctx context.Context) error {
 			}
 		default:
 		}
-		full, failed := s.c.q.take(spare)
+		full, failed := s.c.Frames.Take(spare)
 		if full != nil {
 			if err := s.block(full); err != nil {
 				return err
 			}
 			spare = full
-			spare.reset()
+			spare.Reset()
 			continue
 		}
 		if failed != nil {
@@ -111,7 +112,7 @@ func (s *session) run(ctx context.Context) error {
 		}
 		timer.Reset(s.patience())
 		select {
-		case <-s.c.q.ready:
+		case <-s.c.Frames.Ready:
 		case <-s.changed:
 			if err := s.carry(); err != nil {
 				return err
@@ -135,19 +136,19 @@ func (s *session) patience() time.Duration {
 }
 
 // block takes the frames of a block.
-func (s *session) block(b *block) error {
+func (s *session) block(b *socket.Block) error {
 	from := 0
-	for i := range b.items {
-		it := &b.items[i]
-		text := b.data[from:it.end]
-		from = it.end
-		if it.sent != 0 {
-			s.wm.Answered(it.recv, it.sent)
-			s.reached = max(s.reached, it.sent)
-		} else if err := s.take(text, it.recv); err != nil {
+	for i := range b.Items {
+		it := &b.Items[i]
+		text := b.Data[from:it.End]
+		from = it.End
+		if it.Sent != 0 {
+			s.wm.Answered(it.Recv, it.Sent)
+			s.reached = max(s.reached, it.Sent)
+		} else if err := s.take(text, it.Recv); err != nil {
 			return err
 		}
-		if i&63 == 63 || i == len(b.items)-1 {
+		if i&63 == 63 || i == len(b.Items)-1 {
 			if now := s.opts.now(); now-s.markedAt >= int64(s.opts.MarkEvery) {
 				if err := s.mark(now); err != nil {
 					return err
@@ -175,7 +176,7 @@ func (s *session) take(text []byte, recv int64) error {
 	case subscriptions:
 		return s.subscribed(text)
 	case refusal:
-		return s.refuse(oneLine(f.message), oneLine(f.reason))
+		return s.refuse(socket.OneLine(f.message), socket.OneLine(f.reason))
 	case other:
 		return nil
 	}

@@ -5,12 +5,9 @@
 //	link.go      the symbols, who is covered, what is counted
 //	run.go       connections one after the other: back-off, limits, keys that are refused or changed, statuses
 //	session.go   one connection: frames, the watermark, what was not observed
-//	conn.go      the socket: connect, read, ping, notice silence
-//	queue.go     frames on their way from the reader to Run, bounded in bytes
 //
-// Goroutines: Run's own alone uses the sink, parses, and writes to the vendor. Each connection has two more: one reads the
-// socket into the queue and does nothing else, so parsing never blocks reading; one sends pings. While the sink holds Run up,
-// the queue fills, then the socket is not read, and the lag shows; the vendor's silence is not held against it meanwhile.
+// Goroutines: Run's own alone uses the sink, parses, and writes to the vendor. Each connection is a [socket.Conn]
+// with two more. While the sink holds Run up, its queue fills, then the socket is not read, and the lag shows.
 //
 // What was not observed: before the first mark of a session that is not the first, a hole is said from where the watermark
 // stood, less the time for which reports may be late, up to the moment at which every symbol was confirmed. A frame that can't be

@@ -11,6 +11,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/marketstream/marketstream/streamer/feed/account"
+	"github.com/marketstream/marketstream/streamer/feed/socket"
 )
 
 // Options say where a vendor is, and how patient one is with it. A zero field is the default that its comment names.
@@ -100,4 +101,10 @@ func Endpoint(field, text, secure, plain string) error {
 		return fmt.Errorf("%s %q: want %s://host[:port][/path]", field, text, secure)
 	}
 	return nil
+}
+
+// socket are those of a connection.
+func (o *Options) socket() socket.Options {
+	return socket.Options{Endpoint: o.Endpoint, Header: o.Header, QueueBytes: o.QueueBytes, FrameBytes: o.FrameBytes, DialWithin: o.DialWithin,
+		WriteWithin: o.WriteWithin, PingEvery: o.PingEvery, Quiet: o.Quiet, PongWithin: o.PongWithin, Now: o.Now}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/marketstream/marketstream/streamer/feed"
+	"github.com/marketstream/marketstream/streamer/feed/socket"
 )
 
 // sinkError is an error of the sink: it ends Run, as it is.
@@ -42,7 +43,7 @@ var (
 // Run connects again and again until ctx ends or the sink fails. speaker is called for each connection.
 func (l *Link) Run(ctx context.Context, sink feed.Sink, speaker func(*Session) Speaker) error {
 	wm := feed.NewWatermark(l.Disorder)
-	retry := backoff{first: l.RetryFirst, most: l.RetryMost, draw: l.Draw}
+	retry := socket.Backoff{First: l.RetryFirst, Most: l.RetryMost, Draw: l.Draw}
 	defer l.uncoverAll()
 	failed := false // and said so
 	gap := int64(0) // from where on nothing was observed, Unix ns; 0: all was
@@ -70,10 +71,10 @@ func (l *Link) Run(ctx context.Context, sink feed.Sink, speaker func(*Session) S
 			continue
 		}
 		if lived >= l.ResetAfter {
-			retry.reset()
+			retry.Reset()
 		}
 		err = l.Key.Clean(err)
-		state, wait := l.judge(err, retry.next())
+		state, wait := l.judge(err, retry.Next())
 		reason := fmt.Sprintf("%v; trying again in %v", err, wait.Round(time.Millisecond))
 		said, detail := "there is no connection to the vendor yet", 1 // the status says it
 		if lived > 0 {
@@ -94,7 +95,7 @@ func (l *Link) Run(ctx context.Context, sink feed.Sink, speaker func(*Session) S
 func (l *Link) judge(err error, wait time.Duration) (feed.State, time.Duration) {
 	var limited *LimitError
 	var key *KeyError
-	var refused *refusedError
+	var refused *socket.RefusedError
 	switch {
 	case errors.As(err, &limited):
 		l.counts.limited.Add(1)
@@ -102,7 +103,7 @@ func (l *Link) judge(err error, wait time.Duration) (feed.State, time.Duration) 
 	case errors.As(err, &key):
 		return feed.Disconnected, max(wait, l.RefusedWait)
 	case errors.As(err, &refused):
-		if wait = max(wait, refused.retryAfter); refused.status == http.StatusTooManyRequests {
+		if wait = max(wait, refused.RetryAfter); refused.Status == http.StatusTooManyRequests {
 			wait = max(wait, l.RetryFirst)
 		}
 	}
@@ -149,15 +150,15 @@ func (l *Link) connect(ctx context.Context, sink feed.Sink, wm *feed.Watermark, 
 	if _, err := l.Key.Key(); err != nil {
 		return 0, &KeyError{err}
 	}
-	c, err := dial(ctx, &l.Options, l.dialer, &l.counts.frames)
+	c, err := socket.Dial(ctx, l.socket(), l.dialer, &l.counts.frames)
 	if err != nil {
-		var refused *refusedError
+		var refused *socket.RefusedError
 		if errors.As(err, &refused) {
-			switch refused.status {
+			switch refused.Status {
 			case http.StatusUnauthorized, http.StatusForbidden:
 				return 0, &KeyError{err}
 			}
-			if limits(refused.text) {
+			if limits(refused.Text) {
 				return 0, &LimitError{err}
 			}
 		}
@@ -167,7 +168,7 @@ func (l *Link) connect(ctx context.Context, sink feed.Sink, wm *feed.Watermark, 
 	l.counts.connects.Add(1)
 	s := &Session{Link: l, c: c, sink: sink, wm: wm, gap: *gap}
 	err = s.run(ctx, speaker)
-	c.close()
+	c.Close()
 	l.counts.disconnects.Add(1)
 	l.counts.unknown.Store(0)
 	*gap = s.ended()
@@ -184,33 +185,4 @@ func limits(text string) bool {
 	text = strings.ToLower(text)
 	return strings.Contains(text, "limit") && !strings.Contains(text, "rate limit") || strings.Contains(text, "too many connections") ||
 		strings.Contains(text, "too many subscriptions") || strings.Contains(text, "connections exceeded")
-}
-
-// backoff is full jitter: the wait is drawn from 0 to a bound that doubles.
-type backoff struct {
-	first, most time.Duration
-	draw        func(bound time.Duration) time.Duration
-	bound       time.Duration
-}
-
-func (b *backoff) reset() { b.bound = 0 }
-
-func (b *backoff) next() time.Duration {
-	b.bound = min(max(b.bound*2, b.first), b.most)
-	return b.draw(b.bound)
-}
-
-// retryAfter is what a header of that name asks for, in seconds or as a date; 0: nothing.
-func retryAfter(h http.Header, now time.Time) time.Duration {
-	text := h.Get("Retry-After")
-	if text == "" {
-		return 0
-	}
-	if d, err := time.ParseDuration(text + "s"); err == nil && d >= 0 {
-		return min(d, time.Hour)
-	}
-	if at, err := http.ParseTime(text); err == nil {
-		return min(max(at.Sub(now), 0), time.Hour)
-	}
-	return 0
 }

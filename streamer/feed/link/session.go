@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/marketstream/marketstream/streamer/feed"
+	"github.com/marketstream/marketstream/streamer/feed/socket"
 	"github.com/marketstream/marketstream/streamer/market"
 )
 
@@ -23,7 +24,7 @@ type Speaker interface {
 type Session struct {
 	*Link
 	ctx  context.Context
-	c    *conn
+	c    *socket.Conn
 	sink feed.Sink
 	wm   *feed.Watermark
 
@@ -52,7 +53,7 @@ func (s *Session) run(ctx context.Context, speaker func(*Session) Speaker) error
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	spare := &block{}
+	spare := &socket.Block{}
 	for {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -64,13 +65,13 @@ func (s *Session) run(ctx context.Context, speaker func(*Session) Speaker) error
 			}
 		default:
 		}
-		full, failed := s.c.q.take(spare)
+		full, failed := s.c.Frames.Take(spare)
 		if full != nil {
 			if err := s.block(full); err != nil {
 				return err
 			}
 			spare = full
-			spare.reset()
+			spare.Reset()
 			continue
 		}
 		if failed != nil {
@@ -88,7 +89,7 @@ func (s *Session) run(ctx context.Context, speaker func(*Session) Speaker) error
 		}
 		timer.Reset(s.patience(at))
 		select {
-		case <-s.c.q.ready:
+		case <-s.c.Frames.Ready:
 		case <-s.changed:
 			if err := s.carry(); err != nil {
 				return err
@@ -131,19 +132,19 @@ func (s *Session) patience(at int64) time.Duration {
 }
 
 // block takes the frames of a block.
-func (s *Session) block(b *block) error {
+func (s *Session) block(b *socket.Block) error {
 	from := 0
-	for i := range b.items {
-		it := &b.items[i]
-		text := b.data[from:it.end]
-		from = it.end
-		if it.sent != 0 {
-			s.wm.Answered(it.recv, it.sent)
-			s.reached = max(s.reached, it.sent)
-		} else if err := s.speaker.Frame(text, it.recv); err != nil {
+	for i := range b.Items {
+		it := &b.Items[i]
+		text := b.Data[from:it.End]
+		from = it.End
+		if it.Sent != 0 {
+			s.wm.Answered(it.Recv, it.Sent)
+			s.reached = max(s.reached, it.Sent)
+		} else if err := s.speaker.Frame(text, it.Recv); err != nil {
 			return err
 		}
-		if i&15 == 15 || i == len(b.items)-1 {
+		if i&15 == 15 || i == len(b.Items)-1 {
 			if now := s.Now(); now-s.markedAt >= int64(s.MarkEvery) {
 				if err := s.mark(now); err != nil {
 					return err
@@ -159,7 +160,7 @@ func (s *Session) block(b *block) error {
 }
 
 // Write sends one message.
-func (s *Session) Write(message []byte) error { return s.c.write(s.ctx, message) }
+func (s *Session) Write(message []byte) error { return s.c.Write(s.ctx, message) }
 
 // Reached is up to when, local ns, all that the vendor sent was taken. An answer that was asked for before a ping stands
 // before the ping's answer, however slow the sink is.

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/marketstream/marketstream/streamer/feed"
+	"github.com/marketstream/marketstream/streamer/feed/socket"
 )
 
 const (
@@ -189,7 +190,7 @@ func failed(ctx context.Context, err error) error {
 // status turns an answer that is none into an error.
 func (c *Client) status(where string, resp *http.Response, body []byte) error {
 	err := fmt.Errorf("GET %s: %s", where, resp.Status)
-	if text := oneLine(body); text != "" {
+	if text := socket.OneLine(body); text != "" {
 		err = fmt.Errorf("%w: %s", err, text)
 	}
 	after := retryAfter(resp.Header, time.Now())
@@ -244,20 +245,4 @@ func readAll(r io.Reader, buf []byte, bytes int) ([]byte, error) {
 			return buf, err
 		}
 	}
-}
-
-// oneLine is the beginning of what a vendor says, fit for a log.
-func oneLine(text []byte) string {
-	const most = 200
-	s := strings.Join(strings.Fields(strings.ToValidUTF8(string(text), "?")), " ")
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '?'
-		}
-		return r
-	}, s)
-	if len(s) > most {
-		s = strings.ToValidUTF8(s[:most], "") + "…"
-	}
-	return s
 }

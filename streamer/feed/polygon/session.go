@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/marketstream/marketstream/streamer/feed/link"
+	"github.com/marketstream/marketstream/streamer/feed/socket"
 	"github.com/marketstream/marketstream/streamer/market"
 )
 
@@ -181,7 +182,7 @@ func (s *session) learn(e *event) {
 
 // status takes what the vendor says of the connection.
 func (s *session) status(what, message string) error {
-	said := fmt.Errorf("the vendor says: %s: %s", what, link.OneLine([]byte(message)))
+	said := fmt.Errorf("the vendor says: %s: %s", what, socket.OneLine([]byte(message)))
 	switch what {
 	case "connected":
 		if s.stage != greeting {
@@ -213,7 +214,7 @@ func (s *session) status(what, message string) error {
 		}
 	case "error":
 		s.Refused()
-		s.words = link.OneLine([]byte(message))
+		s.words = socket.OneLine([]byte(message))
 		if s.stage != open {
 			return said
 		}

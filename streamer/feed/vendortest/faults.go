@@ -29,7 +29,7 @@ func (s *Server) Die() {
 	dying := s.clients
 	s.dead, s.clients = append(s.dead, dying...), nil
 	for _, c := range dying {
-		c.wire.die()
+		c.wire.Die()
 	}
 	s.mu.Unlock()
 	for _, c := range dying {
@@ -39,7 +39,7 @@ func (s *Server) Die() {
 
 // CutAfter ends each of the next connections once it was sent n bytes, those of TLS and of the handshake counted.
 func (s *Server) CutAfter(n int64, connections int) {
-	s.sockets.cutAfter(n, connections, func() {
+	s.sockets.CutAfter(n, connections, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.counts.Cut++

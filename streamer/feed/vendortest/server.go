@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/marketstream/marketstream/streamer/feed/vendortest/wire"
 )
 
 // Options say how a server listens. A zero field is the default that its comment names.
@@ -50,9 +52,9 @@ type Counts struct {
 type Server struct {
 	opts    Options
 	script  Script
-	tls     *tlsPair
+	tls     *wire.Pair
 	servers []*http.Server
-	sockets *listener // of the WebSocket side
+	sockets *wire.Listener // of the WebSocket side
 	rests   net.Listener
 	stop    chan struct{}
 	done    sync.WaitGroup
@@ -89,19 +91,19 @@ func Serve(opts Options, script Script) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("address: %w", err)
 	}
-	s.sockets = &listener{Listener: raw}
+	s.sockets = &wire.Listener{Listener: raw}
 	if s.rests, err = net.Listen("tcp", opts.RESTAddress); err != nil {
 		return nil, errors.Join(fmt.Errorf("REST address: %w", err), raw.Close())
 	}
 	var sockets, rests net.Listener = s.sockets, s.rests
 	if opts.TLS {
-		if s.tls, err = newTLS(); err != nil {
+		if s.tls, err = wire.NewPair(); err != nil {
 			return nil, errors.Join(err, raw.Close(), s.rests.Close())
 		}
-		sockets, rests = tls.NewListener(sockets, s.tls.server), tls.NewListener(rests, s.tls.server)
+		sockets, rests = tls.NewListener(sockets, s.tls.Server), tls.NewListener(rests, s.tls.Server)
 	}
 	for l, h := range map[net.Listener]http.Handler{sockets: http.HandlerFunc(s.serveSocket), rests: http.HandlerFunc(s.serveREST)} {
-		server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: silent()}
+		server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: wire.Silent()}
 		s.servers = append(s.servers, server)
 		s.done.Go(func() { _ = server.Serve(l) })
 	}
@@ -126,7 +128,7 @@ func (s *Server) ClientTLS() *tls.Config {
 	if s.tls == nil {
 		return nil
 	}
-	return s.tls.client.Clone()
+	return s.tls.Client.Clone()
 }
 
 // CertificatePEM is what a client in another process has to trust; nil without TLS.
@@ -134,7 +136,7 @@ func (s *Server) CertificatePEM() []byte {
 	if s.tls == nil {
 		return nil
 	}
-	return s.tls.pem
+	return s.tls.PEM
 }
 
 // Counts are the counts of now.
@@ -189,7 +191,7 @@ type Client struct {
 	s    *Server
 	ws   *websocket.Conn
 	conn net.Conn // what the library writes to
-	wire *wire
+	wire *wire.Wire
 
 	mu    sync.Mutex
 	out   []byte
@@ -242,7 +244,7 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer func() { _ = ws.CloseNow() }()
-	c.ws, c.conn, c.wire = ws, h.conn, under(h.conn)
+	c.ws, c.conn, c.wire = ws, h.conn, wire.Under(h.conn)
 	s.script.Opened(c, r) // before others see it: it has its State then
 	defer s.forget(c)
 	s.mu.Lock()

@@ -61,7 +61,7 @@ func (v *Vendor) RefuseFor(d time.Duration, status int) {
 func (v *Vendor) Die() {
 	v.with(func() {
 		for _, c := range v.clients {
-			c.wire.die()
+			c.wire.Die()
 		}
 		v.dead, v.clients = append(v.dead, v.clients...), nil
 	})
@@ -70,7 +70,7 @@ func (v *Vendor) Die() {
 // CutAfter ends each of the next connections once it was sent n bytes, those of TLS and of
 // the handshake counted.
 func (v *Vendor) CutAfter(n int64, connections int) {
-	v.sockets.cutAfter(n, connections, func() { v.with(func() { v.stats.Cut++ }) })
+	v.sockets.CutAfter(n, connections, func() { v.with(func() { v.stats.Cut++ }) })
 }
 
 // Heartbeats turns heartbeats on or off.

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"github.com/marketstream/marketstream/streamer/feed/vendortest/wire"
 )
 
 // channel is a bit for each channel that is spoken.
@@ -32,7 +34,7 @@ type client struct {
 	v    *Vendor
 	ws   *websocket.Conn
 	conn net.Conn // what the library writes to
-	wire *wire
+	wire *wire.Wire
 
 	subs map[string]channel // guarded by the vendor's mutex
 
@@ -79,7 +81,7 @@ func (v *Vendor) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer func() { _ = ws.CloseNow() }()
-	c.ws, c.conn, c.wire = ws, h.conn, under(h.conn)
+	c.ws, c.conn, c.wire = ws, h.conn, wire.Under(h.conn)
 	if !v.admit(c) {
 		c.refuse(limitText, limit.how != RefuseClosing)
 		return

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/marketstream/marketstream/streamer/feed/vendortest/wire"
 )
 
 // Options say what is sold, and how. A zero field is the default that its comment names.
@@ -71,9 +73,9 @@ type Stats struct {
 // Vendor is one scripted vendor.
 type Vendor struct {
 	opts    Options
-	tls     *tlsPair
+	tls     *wire.Pair
 	servers []*http.Server
-	sockets *listener // of the WebSocket side
+	sockets *wire.Listener // of the WebSocket side
 	rests   net.Listener
 	limiter *rate.Limiter
 	stop    chan struct{}
@@ -160,19 +162,19 @@ func (v *Vendor) listen() error {
 	if err != nil {
 		return fmt.Errorf("address: %w", err)
 	}
-	v.sockets = &listener{Listener: raw}
+	v.sockets = &wire.Listener{Listener: raw}
 	if v.rests, err = net.Listen("tcp", v.opts.RESTAddress); err != nil {
 		return errors.Join(fmt.Errorf("REST address: %w", err), raw.Close())
 	}
 	var sockets, rests net.Listener = v.sockets, v.rests
 	if v.opts.TLS {
-		if v.tls, err = newTLS(); err != nil {
+		if v.tls, err = wire.NewPair(); err != nil {
 			return errors.Join(err, raw.Close(), v.rests.Close())
 		}
-		sockets, rests = tls.NewListener(sockets, v.tls.server), tls.NewListener(rests, v.tls.server)
+		sockets, rests = tls.NewListener(sockets, v.tls.Server), tls.NewListener(rests, v.tls.Server)
 	}
 	for l, h := range map[net.Listener]http.Handler{sockets: http.HandlerFunc(v.serveSocket), rests: v.restHandler()} {
-		s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: silent()}
+		s := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ErrorLog: wire.Silent()}
 		v.servers = append(v.servers, s)
 		v.done.Go(func() { _ = s.Serve(l) })
 	}
@@ -197,7 +199,7 @@ func (v *Vendor) ClientTLS() *tls.Config {
 	if v.tls == nil {
 		return nil
 	}
-	return v.tls.client.Clone()
+	return v.tls.Client.Clone()
 }
 
 // CertificatePEM is what a client in another process has to trust; nil without TLS.
@@ -205,7 +207,7 @@ func (v *Vendor) CertificatePEM() []byte {
 	if v.tls == nil {
 		return nil
 	}
-	return v.tls.pem
+	return v.tls.PEM
 }
 
 // Close ends every connection and goroutine.

@@ -150,8 +150,9 @@ func TestControl(t *testing.T) {
 			t.Errorf("%s: %d %s", what, code, text)
 		}
 	}
+	cut, times := v.sockets.Cuts()
 	b, e := v.books["BTC-USD"], v.books["ETH-USD"]
-	if v.limit != (limit{1, Evict}) || v.subs != 4 || v.refuse.status != 503 || v.sockets.cut != 10 || v.sockets.times != 2 || !v.mute || !v.deaf || !v.pongless ||
+	if v.limit != (limit{1, Evict}) || v.subs != 4 || v.refuse.status != 503 || cut != 10 || times != 2 || !v.mute || !v.deaf || !v.pongless ||
 		b.duplicate != 0 || b.newest() != 7 || e.disorder != 2 || e.lateBy != time.Second || len(e.bursts) != 1 || v.skew != -3*time.Second ||
 		v.rest != (RESTFault{Times: 2, Status: 429, RetryAfter: 3 * time.Second, Delay: time.Millisecond, Drop: 1, Hole: 2, Cut: true, Lag: 5 * time.Second}) ||
 		!b.forgotten(3) || b.forgotten(4) {

@@ -1,4 +1,4 @@
-package link
+package socket
 
 import (
 	"context"
@@ -19,12 +19,31 @@ import (
 	"github.com/coder/websocket"
 )
 
-// conn is one connection: a goroutine that reads it into the queue and one that watches
-// whether it lives. Run, which made it, writes to it and closes it.
-type conn struct {
-	opts *Options
+// Options of a connection. None has a default here.
+type Options struct {
+	Endpoint string // ws or wss
+	// Header is what the handshake has besides; nil: nothing.
+	Header func() (http.Header, error)
+
+	QueueBytes int // bounds what is read and not yet taken; it may be there twice
+	FrameBytes int // the longest frame that is taken
+
+	DialWithin  time.Duration // to connect, TLS and handshake included
+	WriteWithin time.Duration // for a message to leave
+	PingEvery   time.Duration // ± a quarter, drawn for each ping
+	Quiet       time.Duration // without a frame, after which a ping is sent at once
+	PongWithin  time.Duration // from a ping to any frame
+
+	Now func() int64 // receive times, Unix ns
+}
+
+// Conn is one connection: a goroutine that reads it into the queue and one that watches
+// whether it lives. Who dialed it writes to it and closes it.
+type Conn struct {
+	opts Options
 	ws   *websocket.Conn
-	q    *queue
+	// Frames are what came and was not taken yet.
+	Frames *Queue
 
 	lastFrame atomic.Int64 // local ns of the newest sign of life: a frame of any kind, an answer
 	pingSent  atomic.Int64 // local ns of the oldest ping without an answer; 0: none
@@ -32,53 +51,56 @@ type conn struct {
 	done      sync.WaitGroup
 }
 
-// refusedError is a handshake that the vendor answered with a status.
-type refusedError struct {
-	status     int
-	text       string
-	retryAfter time.Duration
+// RefusedError is a handshake that the vendor answered with a status.
+type RefusedError struct {
+	Status     int
+	Text       string        // what it said, fit for a log
+	RetryAfter time.Duration // that it asks for; 0: none
 }
 
-func (e *refusedError) Error() string {
-	text := fmt.Sprintf("the vendor refused the connection: %d %s", e.status, http.StatusText(e.status))
-	if e.text != "" {
-		text += ": " + e.text
+// Error implements error.
+func (e *RefusedError) Error() string {
+	text := fmt.Sprintf("the vendor refused the connection: %d %s", e.Status, http.StatusText(e.Status))
+	if e.Text != "" {
+		text += ": " + e.Text
 	}
 	return text
 }
 
-// unreachableError is a connection that was not made.
-type unreachableError struct {
-	endpoint string
-	within   time.Duration
-	cause    error
+// UnreachableError is a connection that was not made.
+type UnreachableError struct {
+	Endpoint string
+	Within   time.Duration
+	Cause    error
 }
 
-func (e *unreachableError) Unwrap() error { return e.cause }
+// Unwrap is for errors.As.
+func (e *UnreachableError) Unwrap() error { return e.Cause }
 
-func (e *unreachableError) Error() string {
-	return "the vendor cannot be reached at " + e.endpoint + ": " + e.why()
+// Error implements error.
+func (e *UnreachableError) Error() string {
+	return "the vendor cannot be reached at " + e.Endpoint + ": " + e.why()
 }
 
 // why is the cause in words where it is one of those that are usual.
-func (e *unreachableError) why() string {
+func (e *UnreachableError) why() string {
 	var name *net.DNSError
 	var certificate *tls.CertificateVerificationError
 	switch {
-	case errors.Is(e.cause, context.DeadlineExceeded), errors.Is(e.cause, os.ErrDeadlineExceeded):
-		return fmt.Sprintf("no answer within %v", e.within)
-	case errors.As(e.cause, &name) && name.IsNotFound:
+	case errors.Is(e.Cause, context.DeadlineExceeded), errors.Is(e.Cause, os.ErrDeadlineExceeded):
+		return fmt.Sprintf("no answer within %v", e.Within)
+	case errors.As(e.Cause, &name) && name.IsNotFound:
 		return fmt.Sprintf("the name %s is not known here", name.Name)
-	case errors.As(e.cause, &name):
+	case errors.As(e.Cause, &name):
 		return fmt.Sprintf("the name %s could not be looked up", name.Name)
-	case errors.Is(e.cause, syscall.ECONNREFUSED):
+	case errors.Is(e.Cause, syscall.ECONNREFUSED):
 		return "nothing listens there"
-	case errors.Is(e.cause, syscall.ENETUNREACH), errors.Is(e.cause, syscall.EHOSTUNREACH):
+	case errors.Is(e.Cause, syscall.ENETUNREACH), errors.Is(e.Cause, syscall.EHOSTUNREACH):
 		return "there is no way to it from here"
-	case errors.As(e.cause, &certificate):
+	case errors.As(e.Cause, &certificate):
 		return "its certificate is not accepted: " + OneLine([]byte(certificate.Err.Error()))
 	}
-	last := e.cause // without the layers that it came through
+	last := e.Cause // without the layers that it came through
 	for next := errors.Unwrap(last); next != nil; next = errors.Unwrap(last) {
 		last = next
 	}
@@ -92,9 +114,9 @@ func (e errSilent) Error() string {
 	return fmt.Sprintf("no frame and no answer to a ping for %v", time.Duration(e).Round(time.Millisecond))
 }
 
-// dial connects, within a bounded time, and starts to read.
-func dial(ctx context.Context, opts *Options, client *http.Client, frames *atomic.Uint64) (*conn, error) {
-	c := &conn{opts: opts, q: newQueue(opts.QueueBytes)}
+// Dial connects, within a bounded time, and starts to read.
+func Dial(ctx context.Context, opts Options, client *http.Client, frames *atomic.Uint64) (*Conn, error) {
+	c := &Conn{opts: opts, Frames: NewQueue(opts.QueueBytes)}
 	dialing, cancel := context.WithTimeout(ctx, opts.DialWithin)
 	defer cancel()
 	header := http.Header{}
@@ -112,9 +134,9 @@ func dial(ctx context.Context, opts *Options, client *http.Client, frames *atomi
 	if err != nil {
 		if resp != nil && resp.StatusCode != http.StatusSwitchingProtocols {
 			body, _ := io.ReadAll(io.LimitReader(resp.Body, 1024))
-			return nil, &refusedError{resp.StatusCode, OneLine(body), retryAfter(resp.Header, time.Now())}
+			return nil, &RefusedError{resp.StatusCode, OneLine(body), RetryAfter(resp.Header, time.Now())}
 		}
-		return nil, &unreachableError{opts.Endpoint, opts.DialWithin, err}
+		return nil, &UnreachableError{opts.Endpoint, opts.DialWithin, err}
 	}
 	ws.SetReadLimit(int64(opts.FrameBytes))
 	c.ws = ws
@@ -126,22 +148,22 @@ func dial(ctx context.Context, opts *Options, client *http.Client, frames *atomi
 	return c, nil
 }
 
-// close ends both goroutines and waits for them. It is abrupt: nothing is owed to the vendor.
-func (c *conn) close() {
+// Close ends both goroutines and waits for them. It is abrupt: nothing is owed to the vendor.
+func (c *Conn) Close() {
 	c.stop()
-	c.q.close()
+	c.Frames.close()
 	_ = c.ws.CloseNow()
 	c.done.Wait()
 }
 
 // fail ends the connection for a reason of ours; what was read before is still taken.
-func (c *conn) fail(err error) {
-	c.q.fail(err)
+func (c *Conn) fail(err error) {
+	c.Frames.fail(err)
 	_ = c.ws.CloseNow()
 }
 
-// write sends one message.
-func (c *conn) write(ctx context.Context, message []byte) error {
+// Write sends one message.
+func (c *Conn) Write(ctx context.Context, message []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.WriteWithin)
 	defer cancel()
 	if err := c.ws.Write(ctx, websocket.MessageText, message); err != nil {
@@ -153,12 +175,12 @@ func (c *conn) write(ctx context.Context, message []byte) error {
 // read reads frames until the connection ends. Its context never ends, for one that can
 // costs eight allocations a frame; closing the connection ends it. (The library may report a
 // message that the connection's end cut off as a whole one. Cut JSON is not JSON.)
-func (c *conn) read(frames *atomic.Uint64) {
+func (c *Conn) read(frames *atomic.Uint64) {
 	buf := make([]byte, 4096)
 	for {
 		_, r, err := c.ws.Reader(context.Background())
 		if err != nil {
-			c.q.fail(lost(err))
+			c.Frames.fail(lost(err))
 			return
 		}
 		n := 0
@@ -173,14 +195,14 @@ func (c *conn) read(frames *atomic.Uint64) {
 			if errors.Is(err, websocket.ErrMessageTooBig) {
 				err = fmt.Errorf("a frame is longer than %d bytes", c.opts.FrameBytes)
 			}
-			c.q.fail(lost(err))
+			c.Frames.fail(lost(err))
 			return
 		}
 		if n == 0 {
 			continue
 		}
 		frames.Add(1)
-		if !c.q.push(buf[:n], c.opts.Now()) {
+		if !c.Frames.Push(buf[:n], c.opts.Now()) {
 			return
 		}
 		c.lastFrame.Store(c.opts.Now()) // after a wait for room, which is no silence
@@ -201,17 +223,17 @@ func lost(err error) error {
 
 // answered is called by the reader at a pong. The oldest ping without an answer counts: if
 // the vendor leaves one out, what it is taken to say is less than what is true.
-func (c *conn) answered() {
+func (c *Conn) answered() {
 	now := c.opts.Now()
 	c.lastFrame.Store(now)
 	if sent := c.pingSent.Swap(0); sent != 0 {
-		c.q.answer(now, sent)
+		c.Frames.Answer(now, sent)
 	}
 }
 
 // watch sends pings and ends a connection on which nothing comes. While the sink holds the
 // reader up nothing can come, and nothing is held against the vendor.
-func (c *conn) watch(ctx context.Context) {
+func (c *Conn) watch(ctx context.Context) {
 	o := c.opts
 	tick := time.NewTicker(max(o.Quiet/4, time.Millisecond))
 	defer tick.Stop()
@@ -223,7 +245,7 @@ func (c *conn) watch(ctx context.Context) {
 		case <-tick.C:
 		}
 		now := o.Now()
-		if c.q.isHeld() || now < next && now-c.lastFrame.Load() < int64(o.Quiet) {
+		if c.Frames.isHeld() || now < next && now-c.lastFrame.Load() < int64(o.Quiet) {
 			continue
 		}
 		c.pingSent.CompareAndSwap(0, now)
@@ -236,7 +258,7 @@ func (c *conn) watch(ctx context.Context) {
 			}
 			return
 		}
-		if err != nil && !c.q.isHeld() && c.lastFrame.Load() < now {
+		if err != nil && !c.Frames.isHeld() && c.lastFrame.Load() < now {
 			c.fail(errSilent(o.Now() - c.lastFrame.Load()))
 			return
 		}

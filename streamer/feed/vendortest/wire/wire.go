@@ -1,4 +1,4 @@
-package coinbasetest
+package wire
 
 import (
 	"bytes"
@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// listener gives each connection a wire, below TLS and HTTP.
-type listener struct {
+// Listener gives each connection a wire, below TLS and HTTP.
+type Listener struct {
 	net.Listener
 	mu    sync.Mutex
 	cut   int64 // the next connections end after so many bytes,
@@ -28,12 +28,12 @@ type listener struct {
 }
 
 // Accept implements [net.Listener].
-func (l *listener) Accept() (net.Conn, error) {
+func (l *Listener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	w := &wire{Conn: c, left: -1, gone: make(chan struct{})}
+	w := &Wire{Conn: c, left: -1, gone: make(chan struct{})}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.times > 0 {
@@ -43,14 +43,22 @@ func (l *listener) Accept() (net.Conn, error) {
 	return w, nil
 }
 
-func (l *listener) cutAfter(n int64, times int, onCut func()) {
+// CutAfter ends the next connections, so many of them, after n bytes, and tells onCut.
+func (l *Listener) CutAfter(n int64, times int, onCut func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cut, l.times, l.onCut = n, times, onCut
 }
 
-// wire is a TCP connection that can go wrong.
-type wire struct {
+// Cuts is what CutAfter asked for and is still to come.
+func (l *Listener) Cuts() (n int64, times int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.cut, l.times
+}
+
+// Wire is a TCP connection that can go wrong.
+type Wire struct {
 	net.Conn
 	once  sync.Once
 	gone  chan struct{} // closed with the connection
@@ -62,7 +70,7 @@ type wire struct {
 }
 
 // Write implements [net.Conn].
-func (w *wire) Write(b []byte) (int, error) {
+func (w *Wire) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	dead, cut := w.dead, w.left >= 0 && int64(len(b)) >= w.left
 	part := b
@@ -86,7 +94,7 @@ func (w *wire) Write(b []byte) (int, error) {
 }
 
 // Read implements [net.Conn].
-func (w *wire) Read(b []byte) (int, error) {
+func (w *Wire) Read(b []byte) (int, error) {
 	n, err := w.Conn.Read(b)
 	w.mu.Lock()
 	dead := w.dead
@@ -99,33 +107,35 @@ func (w *wire) Read(b []byte) (int, error) {
 }
 
 // Close implements [net.Conn].
-func (w *wire) Close() error {
+func (w *Wire) Close() error {
 	w.once.Do(func() { close(w.gone) })
 	return w.Conn.Close()
 }
 
-func (w *wire) die() {
+// Die makes it half open.
+func (w *Wire) Die() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.dead = true
 }
 
-// under is the wire below a connection of the server.
-func under(c net.Conn) *wire {
+// Under is the wire below a connection of the server.
+func Under(c net.Conn) *Wire {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
 	}
-	w, _ := c.(*wire)
+	w, _ := c.(*Wire)
 	return w
 }
 
-// tlsPair is a certificate for loopback and a client that trusts it.
-type tlsPair struct {
-	server, client *tls.Config
-	pem            []byte
+// Pair is a certificate for loopback and a client that trusts it.
+type Pair struct {
+	Server, Client *tls.Config
+	PEM            []byte
 }
 
-func newTLS() (*tlsPair, error) {
+// NewPair makes one.
+func NewPair() (*Pair, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("a certificate's key: %w", err)
@@ -148,12 +158,12 @@ func newTLS() (*tlsPair, error) {
 	if err := pem.Encode(&text, &pem.Block{Type: "CERTIFICATE", Bytes: der}); err != nil {
 		return nil, fmt.Errorf("a certificate: %w", err)
 	}
-	return &tlsPair{
-		server: &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}},
-		client: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
-		pem:    text.Bytes(),
+	return &Pair{
+		Server: &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}},
+		Client: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+		PEM:    text.Bytes(),
 	}, nil
 }
 
-// silent is a log that nobody reads: broken handshakes are what a scripted vendor is for.
-func silent() *log.Logger { return log.New(io.Discard, "", 0) }
+// Silent is a log that nobody reads: broken handshakes are what a scripted vendor is for.
+func Silent() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -1,4 +1,4 @@
-package coinbase
+package socket
 
 import (
 	"bytes"
@@ -9,51 +9,51 @@ import (
 
 // TestQueue: frames come out as they went in, answers at their place, and the reason at the end.
 func TestQueue(t *testing.T) {
-	q := newQueue(1 << 20)
+	q := NewQueue(1 << 20)
 	var want []string
 	for i := range 50 {
 		text := fmt.Sprintf("frame %d", i)
-		q.push([]byte(text), int64(i))
+		q.Push([]byte(text), int64(i))
 		if want = append(want, text); i%10 == 9 {
-			q.answer(int64(i), int64(i)+1000)
+			q.Answer(int64(i), int64(i)+1000)
 			want = append(want, fmt.Sprint("pong ", i+1000))
 		}
 	}
 	ended := errors.New("ended")
 	q.fail(ended)
 	q.fail(errors.New("later"))
-	b, err := q.take(&block{})
+	b, err := q.Take(&Block{})
 	if b == nil || err != nil {
 		t.Fatal(b, err)
 	}
 	var got []string
 	from := 0
-	for _, it := range b.items {
-		text := string(b.data[from:it.end])
-		from = it.end
-		if it.sent != 0 {
-			text = fmt.Sprint("pong ", it.sent)
+	for _, it := range b.Items {
+		text := string(b.Data[from:it.End])
+		from = it.End
+		if it.Sent != 0 {
+			text = fmt.Sprint("pong ", it.Sent)
 		}
 		got = append(got, text)
 	}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("took %q", got)
 	}
-	if b, err := q.take(b); b != nil || !errors.Is(err, ended) {
+	if b, err := q.Take(b); b != nil || !errors.Is(err, ended) {
 		t.Errorf("took %v, %v", b, err)
 	}
 }
 
 // TestQueueIsBounded: the reader waits while it is full, takes one frame whatever its size, and is let go.
 func TestQueueIsBounded(t *testing.T) {
-	q := newQueue(1000)
-	if !q.push(make([]byte, 5000), 1) { // longer than the bound, alone
+	q := NewQueue(1000)
+	if !q.Push(make([]byte, 5000), 1) { // longer than the bound, alone
 		t.Fatal("refused")
 	}
 	pushed := make(chan bool)
 	go func() {
 		for range 3 {
-			pushed <- q.push(make([]byte, 600), 1)
+			pushed <- q.Push(make([]byte, 600), 1)
 		}
 	}()
 	held := func() {
@@ -66,18 +66,18 @@ func TestQueueIsBounded(t *testing.T) {
 		}
 	}
 	held()
-	q.answer(2, 1) // never waits
-	b, _ := q.take(&block{})
-	if len(b.items) != 2 || len(b.data) != 5000 {
-		t.Errorf("took %d items, %d bytes", len(b.items), len(b.data))
+	q.Answer(2, 1) // never waits
+	b, _ := q.Take(&Block{})
+	if len(b.Items) != 2 || len(b.Data) != 5000 {
+		t.Errorf("took %d items, %d bytes", len(b.Items), len(b.Data))
 	}
 	if !<-pushed {
 		t.Error("refused")
 	}
 	held()
-	b.reset()
-	if b, _ = q.take(b); len(b.data) != 600 {
-		t.Errorf("took %d bytes", len(b.data))
+	b.Reset()
+	if b, _ = q.Take(b); len(b.Data) != 600 {
+		t.Errorf("took %d bytes", len(b.Data))
 	}
 	if !<-pushed {
 		t.Error("refused")
@@ -90,14 +90,14 @@ func TestQueueIsBounded(t *testing.T) {
 }
 
 func TestQueueAllocates(t *testing.T) {
-	q, spare := newQueue(1<<20), &block{}
+	q, spare := NewQueue(1<<20), &Block{}
 	frame := bytes.Repeat([]byte("x"), 300)
 	turn := func() {
 		for range 100 {
-			q.push(frame, 1)
+			q.Push(frame, 1)
 		}
-		b, _ := q.take(spare)
-		b.reset()
+		b, _ := q.Take(spare)
+		b.Reset()
 		spare = b
 	}
 	turn()
