@@ -48,6 +48,8 @@ func TestSentences(t *testing.T) {
 	}{
 		{"busy port", []string{"run", "-f", demo, "--listen", busy.Addr().String()}, 1, []string{busy.Addr().String(), "in use", "--listen"}},
 		{"busy internal port", []string{"run", "-f", demo, "--listen", "127.0.0.1:0", "--internal-listen", busy.Addr().String()}, 1, []string{busy.Addr().String(), "in use", "--internal-listen"}},
+		{"listen without a port", []string{"run", "-f", demo, "--listen", "localhost"}, 1, []string{"--listen \"localhost\": want host:port"}},
+		{"listen at no port", []string{"run", "-f", demo, "--listen", "127.0.0.1:99999"}, 1, []string{"--listen \"127.0.0.1:99999\": want host:port"}},
 		{"no such file", []string{"run", "-f", "nothing.yaml"}, 1, []string{"run: nothing.yaml: there is no such file\n"}},
 		{"a directory", []string{"run", "-f", store}, 1, []string{store + " is a directory; name a file in it\n"}},
 		{"several mistakes", []string{"run", "-f", several}, 1, []string{"several.yaml has mistakes:\n  spec.stream.bufferCap: Invalid value: \"5\"", "\n  spec.stream.seedBars: Invalid value: 9999: want 0 to 5000\n"}},
@@ -69,7 +71,8 @@ func TestSentences(t *testing.T) {
 		{"wrong header", []string{"run", "-f", badHeader}, 1, []string{"ts"}},
 		{"wrong row", []string{"run", "-f", badRow}, 1, []string{"trades.csv", "2", "price", `"x"`}},
 		{"unknown symbol", []string{"tail", "NOPE", "--url", p.url}, 1, []string{"404", "NOPE"}},
-		{"nobody there", []string{"tail", "SPY", "--url", "http://127.0.0.1:1"}, 1, []string{"is `marketstream run` up?"}},
+		{"nobody there", []string{"tail", "SPY", "--url", "http://127.0.0.1:1"}, 1, []string{"is `marketstream run` up?", "--url"}},
+		{"tail of no URL", []string{"tail", "SPY", "--url", "127.0.0.1:8080"}, 1, []string{"--url \"127.0.0.1:8080\": want http://host:port"}},
 		{"backbone without a store", []string{"backbone", "--name", "a-0"}, 1, []string{"--store DIR"}},
 		{"backbone without a name", []string{"backbone", "--store", store}, 1, []string{"--name NAME-0"}},
 		{"backbone without a place", []string{"backbone", "--store", store, "--name", "a"}, 1, []string{`name "a"`, "-0, -1 or -2"}},

@@ -144,6 +144,8 @@ func bind(flag, address string) (net.Listener, error) {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, inUse{address, flag}
+	case errors.As(err, new(*net.AddrError)):
+		return nil, fmt.Errorf("%s %q: want host:port, as 127.0.0.1:8080, the port from 0 (any that is free) to 65535", flag, address)
 	case err != nil:
 		return nil, fmt.Errorf("%s %s: %w", flag, address, err)
 	}

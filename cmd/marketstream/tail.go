@@ -27,12 +27,15 @@ func tailCommand(ctx context.Context, args []string, out, errs io.Writer) error 
 	if fs.NArg() == 0 {
 		return errors.New("name a symbol: marketstream tail SPY")
 	}
+	if u, err := url.Parse(*base); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("--url %q: want http://host:port, as http://127.0.0.1:8080", *base)
+	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	query := url.Values{"symbols": {strings.Join(fs.Args(), ",")}, "timeframe": {*timeframe},
 		"seed": {fmt.Sprint(*seed)}, "events": {"bar"}, "errors": {"http"}}
 	t := tail.Tailer{URL: strings.TrimSuffix(*base, "/") + "/stream/market?" + query.Encode(), Client: http.DefaultClient,
-		Hint: "; is `marketstream run` up?", Out: out, Errs: errs}
+		Hint: "; is `marketstream run` up? --url names another address", Out: out, Errs: errs}
 	return t.Run(ctx)
 }
 

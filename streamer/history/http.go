@@ -67,6 +67,9 @@ func (s *Service) symbol(text string) (Symbol, *httperr.Error) {
 	if text == "" {
 		return Symbol{}, bad("symbol: name one, as symbol=SPY")
 	}
+	if strings.Contains(text, ",") {
+		return Symbol{}, bad("symbol: %q: want one; a request each for several", httperr.Clip(text))
+	}
 	sym, ok := s.opts.Catalog.Lookup(text)
 	if !ok {
 		return Symbol{}, httperr.New(http.StatusNotFound, "symbol: this stream does not carry %q", httperr.Clip(text))
@@ -127,14 +130,14 @@ func (s *Service) parseHistory(r *http.Request) (*historyQuery, *httperr.Error) 
 	if text := v.Get("sinceSeq"); text != "" {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || n > maxTime/60_000 || n < -maxTime/60_000 {
-			return nil, bad("sinceSeq: %q: want a whole number, the seq of the last bar seen", httperr.Clip(text))
+			return nil, bad("sinceSeq: %q: want the seq of the last bar seen, a whole number to %d (seq = Unix ms / 60000)", httperr.Clip(text), maxTime/60_000)
 		}
 		q.AfterSeq, q.HasAfter = n, true
 	}
 	if text := v.Get("cursor"); text != "" {
 		c, err := logs.ParseCursor(text)
 		if err != nil {
-			return nil, bad("cursor: %s", err.Error())
+			return nil, bad("cursor: %s; want the id of a stream's event or the header X-Market-Cursor, as it came", err.Error())
 		}
 		q.cursor = &c
 	}
