@@ -14,13 +14,14 @@ import (
 // before them is then unknown.
 const maxGaps = 1000
 
-// Coverage knows which stretches were observed: from when on a symbol is carried, what its
-// partition's watermark has reached, and the gaps between. Frames come from one goroutine,
+// Coverage knows which stretches were observed: from when on a symbol is carried, up to where the
+// minutes of its partition have closed, and the gaps between. Frames come from one goroutine,
 // questions from any.
 type Coverage struct {
 	mu        sync.RWMutex
 	symbols   map[uint32]*covered
-	watermark [market.Partitions]int64
+	closed    [market.Partitions]int64 // up to where minutes have closed
+	grace     [market.Partitions]int64 // ms for which a minute waits for late trades, as the newest shape says
 	partition map[uint32]uint8
 }
 
@@ -51,7 +52,7 @@ func (c *Coverage) Reset() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.symbols, c.partition = make(map[uint32]*covered), make(map[uint32]uint8)
-	c.watermark = [market.Partitions]int64{}
+	c.closed, c.grace = [market.Partitions]int64{}, [market.Partitions]int64{}
 }
 
 // Apply takes the next frame of BARS; its symbol numbers are process-wide. number turns a
@@ -59,14 +60,19 @@ func (c *Coverage) Reset() {
 func (c *Coverage) Apply(f *logs.Frame, number func(string) uint32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	reached := f.Watermark
-	if reached == market.EndOfFeed { // nobody has looked beyond the last bar
-		reached = 0
-		for i := range f.Records {
-			reached = max(reached, f.Records[i].EndMs)
+	if f.Shape != nil {
+		c.grace[f.Partition] = f.Shape.CloseGraceMs
+	}
+	reached := int64(0)
+	if f.Watermark != market.EndOfFeed { // nobody has looked beyond the last bar
+		reached = f.Watermark - c.grace[f.Partition]
+	}
+	for i := range f.Records { // a longer bar of the end of a feed ends later than what was looked at
+		if r := &f.Records[i]; r.Timeframe == market.M1 {
+			reached = max(reached, r.EndMs)
 		}
 	}
-	c.watermark[f.Partition] = max(c.watermark[f.Partition], reached)
+	c.closed[f.Partition] = max(c.closed[f.Partition], reached)
 	if f.Shape != nil {
 		for _, s := range f.Shape.Symbols {
 			n := number(s.Name)
@@ -129,7 +135,7 @@ func (c *Coverage) known(symbol uint32) (from, to int64, unknown stretches) {
 	if s == nil {
 		return 0, 0, nil
 	}
-	to = c.watermark[c.partition[symbol]]
+	to = c.closed[c.partition[symbol]]
 	if s.removed != 0 {
 		to = min(to, s.removed)
 	}

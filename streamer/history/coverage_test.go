@@ -35,6 +35,27 @@ func TestSymbolAway(t *testing.T) {
 	}
 }
 
+// TestNotEmptyBeforeItCloses: a minute that waits for late trades is unknown, and so is what the last longer bar of a feed reaches
+// beyond its last minute.
+func TestNotEmptyBeforeItCloses(t *testing.T) {
+	at := func(m int64) int64 { return t0 + m*60_000 }
+	c := newCoverage()
+	apply := func(f *logs.Frame) { c.Apply(f, func(string) uint32 { return 0 }) }
+	shape := &logs.Shape{CloseGraceMs: 60_000, Symbols: []logs.ShapeSymbol{{Name: "SPY", SinceMs: at(0)}}}
+	apply(&logs.Frame{Kind: logs.FrameConfig, Watermark: at(0), Shape: shape})
+	apply(&logs.Frame{Kind: logs.FrameBars, Watermark: at(10)})
+	want := []Span{{at(0), at(9), "empty"}, {at(9), at(12), "unknown"}}
+	if d := cmp.Diff(want, c.spans(0, at(0), at(12), nil)); d != "" {
+		t.Error("in its grace: ", d)
+	}
+	apply(&logs.Frame{Kind: logs.FrameBars, Watermark: market.EndOfFeed, Records: []market.Record{
+		{Timeframe: market.M1, StartMs: at(10), EndMs: at(11)}, {Timeframe: market.M5, StartMs: at(10), EndMs: at(15)}}})
+	want = []Span{{at(0), at(10), "empty"}, {at(10), at(11), "traded"}, {at(11), at(15), "unknown"}}
+	if d := cmp.Diff(want, c.spans(0, at(0), at(15), []market.Bar{{StartMs: at(10)}})); d != "" {
+		t.Error("at the end: ", d)
+	}
+}
+
 // TestSpansAgainstModel looks at each minute by itself.
 func TestSpansAgainstModel(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
