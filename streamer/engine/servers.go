@@ -66,10 +66,14 @@ func (s *servers) run(srv *http.Server, l net.Listener, which string) {
 	}()
 }
 
-// newServer makes a server whose answers have a time to be made and to be taken.
+// newServer makes a server whose answers have a time to be made and to be taken, and requests one for their bodies to come.
 func newServer(h http.Handler, answer time.Duration) *http.Server {
 	timed := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answer)) // a connection has one
+		by, c := time.Now().Add(answer), http.NewResponseController(w)
+		_ = c.SetWriteDeadline(by) // a connection has one
+		if r.Body != http.NoBody {
+			_ = c.SetReadDeadline(by)
+		}
 		h.ServeHTTP(w, r)
 	})
 	return &http.Server{Handler: timed, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: 64 << 10}
