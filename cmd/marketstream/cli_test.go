@@ -33,7 +33,7 @@ func TestSentences(t *testing.T) {
 	_ = gone.Close()
 	noTrades := replayDoc(t, t.TempDir(), "1", "", "SPY")
 	badHeader := replayDoc(t, write(t, "trades.csv", "symbol,time,price,size\nSPY,1,2,3\n"), "1", "", "SPY")
-	badRow := replayDoc(t, write(t, "trades.csv", "symbol,ts,price,size\nSPY,1,2,3\nSPY,2,x,3\n"), "1", "", "SPY")
+	badRow := replayDoc(t, write(t, "trades.csv", "symbol,ts,price,size\nSPY,1,x,3\n"), "1", "", "SPY") // a later row may be met while it serves already, and then it goes on
 	vendor := write(t, "vendor.yaml", "apiVersion: marketstream.dev/v1alpha1\nkind: MarketStream\nmetadata: {name: a}\nspec: {symbols: [SPY], feed: {kraken: {}}}\n")
 	unknown := write(t, "unknown.yaml", "apiVersion: marketstream.dev/v1alpha1\nkind: MarketStream\nmetadata: {name: a}\nspec: {symbols: [SPY], feed: {synthetic: {}}, stream: {bufferCap: 5}}\n")
 	several := write(t, "several.yaml", "apiVersion: marketstream.dev/v1alpha1\nkind: MarketStream\nmetadata: {name: a}\nspec: {symbols: [SPY], feed: {synthetic: {}}, stream: {bufferCap: 5, seedBars: 9999}}\n")
@@ -67,7 +67,7 @@ func TestSentences(t *testing.T) {
 		{"vendor", []string{"run", "-f", vendor}, 1, []string{"spec.feed.kraken", "not available yet"}},
 		{"no trades", []string{"run", "-f", noTrades}, 1, []string{"no "}},
 		{"wrong header", []string{"run", "-f", badHeader}, 1, []string{"ts"}},
-		{"wrong row", []string{"run", "-f", badRow}, 1, []string{"trades.csv", "3", "price", `"x"`}},
+		{"wrong row", []string{"run", "-f", badRow}, 1, []string{"trades.csv", "2", "price", `"x"`}},
 		{"unknown symbol", []string{"tail", "NOPE", "--url", p.url}, 1, []string{"404", "NOPE"}},
 		{"nobody there", []string{"tail", "SPY", "--url", "http://127.0.0.1:1"}, 1, []string{"is `marketstream run` up?"}},
 		{"backbone without a store", []string{"backbone", "--name", "a-0"}, 1, []string{"--store DIR"}},

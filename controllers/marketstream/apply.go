@@ -101,21 +101,24 @@ func (r *Reconciler) applyOne(ctx context.Context, s *scope, o *desired.Object) 
 			return err
 		}
 	}
-	now := sending{hash: (&unstructured.Unstructured{Object: body}).GetAnnotations()[desired.AnnotationApplied]}
+	wanted := &unstructured.Unstructured{Object: body}
+	now := sending{hash: wanted.GetAnnotations()[desired.AnnotationApplied]}
 	if live != nil {
 		path, same := desired.Subset(body, live)
-		now.over = (&unstructured.Unstructured{Object: live}).GetResourceVersion()
-		if same || r.sent.is(s.key, key(o), now) {
+		old := &unstructured.Unstructured{Object: live}
+		now.over = old.GetResourceVersion()
+		if same || r.sent.is(s.key, key(o), now.hash, old) {
 			return nil
 		}
 		s.log.V(1).Info("it differs from what is wanted", "kind", o.Kind.Kind, "object", o.Name, "first", path)
 	}
-	if err := r.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(&unstructured.Unstructured{Object: body}),
+	if err := r.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(wanted),
 		client.FieldOwner(desired.Manager), client.ForceOwnership); err != nil {
 		return err
 	}
 	s.wrote++
 	if live != nil {
+		now.uid, now.generation = wanted.GetUID(), wanted.GetGeneration() // of the answer
 		r.sent.note(s.key, key(o), now)
 	}
 	s.log.Info("applied", "kind", o.Kind.Kind, "object", o.Name)

@@ -3,6 +3,7 @@ package marketstream
 import (
 	"sync"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -14,13 +15,21 @@ type sent struct {
 	last map[types.NamespacedName]map[id]sending
 }
 
-// sending is one apply: the hash of what was wanted, and the version that it was applied over.
-type sending struct{ hash, over string }
+// sending is one apply: the hash of what was wanted, the version that it was applied over, and which generation of which object
+// it made; 0 of a kind that counts none.
+type sending struct {
+	hash, over string
+	uid        types.UID
+	generation int64
+}
 
-func (s *sent) is(stream types.NamespacedName, at id, what sending) bool {
+// is reports whether the same was applied over what the cache shows, or over something newer:
+// a status that was written meanwhile has a version of its own.
+func (s *sent) is(stream types.NamespacedName, at id, hash string, live *unstructured.Unstructured) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.last[stream][at] == what
+	last := s.last[stream][at]
+	return last.hash == hash && (last.over == live.GetResourceVersion() || last.uid == live.GetUID() && live.GetGeneration() < last.generation)
 }
 
 func (s *sent) note(stream types.NamespacedName, at id, what sending) {
