@@ -17,10 +17,12 @@
 //   - feed and feed/…: sources of trades. Import market.
 //   - backbone: NATS, the one package that knows it.
 //   - pods: who is alive and who holds which partition: announcements, leases, tokens.
+//   - peer, shard: reads of rings among pods; which rings are here, and whom to ask for the others.
 //   - ingest: from a feed's entries to both logs, for the partitions that this process holds.
 //   - stream, history: what clients meet. They know neither feed, bars nor NATS.
 //   - httperr: an answer that says what is wrong. Imports nothing of ours.
 //   - metrics, eventsource: names of metrics; a reader of Server-Sent Events.
+//   - secrets: which mounted Secrets the process needs, and what is wrong with them.
 //   - engine: wiring. The one package that imports all the others; none imports it.
 //
 // hack/archtest enforces these rules and says the reason of each.

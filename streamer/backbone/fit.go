@@ -19,7 +19,7 @@ const (
 	minConsumers = 64
 )
 
-// nodesStream is what the nodes of our own backbone know of each other: see doc.go.
+// nodesStream is what the nodes of our own backbone know together: see phase.
 const nodesStream = "NODES"
 
 // nodes is what our own backbone says of itself.

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"errors"
-	"os"
 	"sync"
 	"time"
 
@@ -115,7 +114,7 @@ func (g *gate) trouble() error {
 
 func sameToken(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
-// knows reports whether a token is one of the last two.
+// knows reports whether a token is one of the last two; with g.mu held.
 func (g *gate) knows(token string) bool {
 	if g.file == "" {
 		return true
@@ -164,22 +163,6 @@ func (g routeGate) Check(c server.ClientAuthentication) bool {
 	defer g.mu.Unlock()
 	o := c.GetOpts()
 	return o.Username == routeUser && g.knows(o.Password)
-}
-
-// onVolume reports an error if dir lies on the root file system: its volume is not mounted.
-func onVolume(dir string) error {
-	here, err := deviceOf(dir)
-	if err != nil {
-		return err
-	}
-	root, err := deviceOf(string(os.PathSeparator))
-	if err != nil {
-		return err
-	}
-	if here == root {
-		return errors.New("store " + dir + " lies on the root file system: want it on a volume of its own, which seems not to be mounted")
-	}
-	return nil
 }
 
 // forget drops the numbers of this process's connections: another server counts anew.

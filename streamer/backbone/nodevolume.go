@@ -11,6 +11,22 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
+// onVolume reports an error if dir lies on the root file system: its volume is not mounted.
+func onVolume(dir string) error {
+	here, err := deviceOf(dir)
+	if err != nil {
+		return err
+	}
+	root, err := deviceOf(string(os.PathSeparator))
+	if err != nil {
+		return err
+	}
+	if here == root {
+		return errors.New("store " + dir + " lies on the root file system: want it on a volume of its own, which seems not to be mounted")
+	}
+	return nil
+}
+
 // fitStore is the most that JetStream may store: what was asked for, and never more than 80 %
 // of what the volume has for it.
 func (n *Node) fitStore() (int64, error) {

@@ -7,7 +7,7 @@
 //   - the view: what this process knows of BARS. One goroutine follows the log and applies
 //     each frame, in order, to the rings, the coverage and the stream's tail. It lives as
 //     long as the process.
-//   - the plane: the feed, its pipeline and the writers. It is made from the log alone, and
-//     made again when the shape of bars changes or the log turns out to have lost its end.
+//   - the plane: the feed and the writers of the partitions that are held here. Writers are opened
+//     from the log alone, and anew when the shape of bars changes or the log has lost its end.
 //   - the servers: one port for browsers, one inside the cluster.
 package engine

@@ -63,7 +63,7 @@ type Options struct {
 	Draining func(streams int)
 	// DrainFor is how long open streams are given to end, spread over it.
 	DrainFor time.Duration
-	// Upstream serves history older than the log; nil: none.
+	// Upstream serves history older than the log; nil: the feed does, if its vendor has bars.
 	Upstream history.Upstream
 	// Faults make the feed break on cue, in tests.
 	Faults *feed.Faults
@@ -349,9 +349,13 @@ func (e *Engine) apply(set *settings) {
 	}
 }
 
-// follow applies frames as they come; a log that lost its end restarts the plane.
+// follow applies frames as they come. What a log that lost its end means to writers they find themselves.
 func (e *Engine) follow(ctx context.Context) {
 	err := e.view.follow(ctx, func(err error) {
+		if errors.Is(err, errAgedOut) {
+			e.log.Info("BARS moved on faster than it was read here: rings and streams begin again from what it has", "reason", err.Error())
+			return
+		}
 		e.metrics.LogRewound.Inc()
 		e.log.Info("BARS has lost its end: streams begin again from what is left", "reason", err.Error())
 	})

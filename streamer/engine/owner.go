@@ -93,6 +93,8 @@ func renewOwner(ctx context.Context, log logs.Log) error {
 	if err != nil {
 		return err
 	}
-	_, err = log.Append(ctx, logs.OwnerSubject, e.Seq, e.Data)
+	if _, err = log.Append(ctx, logs.OwnerSubject, e.Seq, e.Data); errors.Is(err, logs.ErrConflict) {
+		return nil // another pod has just done it
+	}
 	return err
 }

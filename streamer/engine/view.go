@@ -173,19 +173,31 @@ func (v *view) load(ctx context.Context) error {
 	})
 }
 
-// follow applies frames as they come until ctx ends. When the log turns out to have lost
-// its end, it forgets what it applied, begins again and calls rewound.
-func (v *view) follow(ctx context.Context, rewound func(error)) error {
+// errAgedOut says that what came next in BARS had aged out before it was read.
+var errAgedOut = errors.New("what came next in BARS has aged out")
+
+// follow applies frames as they come until ctx ends. When the log turns out to have lost its end, or
+// what was to be read next, it forgets what it applied, begins again and calls lost.
+func (v *view) follow(ctx context.Context, lost func(error)) error {
 	for {
-		err := v.reader.Tail(ctx, v.last()+1, v.apply)
-		for errors.Is(err, logs.ErrRewound) { // once more, while it is read again
-			rewound(err)
+		err := v.reader.Tail(ctx, v.last()+1, v.applyNext)
+		for errors.Is(err, logs.ErrRewound) || errors.Is(err, errAgedOut) { // once more, while it is read again
+			lost(err)
 			err = v.rewind(ctx)
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// applyNext is apply for what follows what was applied: BARS has no holes but where it has aged out, and rings
+// and streams must not go on behind one as if nothing were missing.
+func (v *view) applyNext(seq uint64, f *logs.Frame) error {
+	if last := v.last(); last != 0 && seq > last+1 {
+		return fmt.Errorf("%w: %d comes after %d", errAgedOut, seq, last)
+	}
+	return v.apply(seq, f)
 }
 
 // rewind cuts the tail to what the log still has and reads everything again. By then the log

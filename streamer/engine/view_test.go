@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -25,23 +26,34 @@ import (
 type written struct {
 	logs.Log
 	entries []logs.Entry // by seq, from 1
+	first   uint64       // what comes before it has aged out; 0: nothing has
 }
 
 func (l *written) Get(_ context.Context, seq uint64) (logs.Entry, error) {
-	if seq == 0 || seq > uint64(len(l.entries)) {
+	if seq == 0 || seq < l.first || seq > uint64(len(l.entries)) {
 		return logs.Entry{}, logs.ErrGone
 	}
 	return l.entries[seq-1], nil
 }
 
 func (l *written) Read(_ context.Context, seq uint64, fn func(logs.Entry) error) error {
-	for _, e := range l.entries[max(1, seq)-1:] {
+	for _, e := range l.entries[max(1, seq, l.first)-1:] {
 		if err := fn(e); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// Tail ends where the log does, with errEnd.
+func (l *written) Tail(ctx context.Context, seq uint64, fn func(logs.Entry) error) error {
+	if err := l.Read(ctx, seq, fn); err != nil {
+		return err
+	}
+	return errEnd
+}
+
+var errEnd = errors.New("the end")
 
 // write appends n frames of SPY, a minute each; tag tells who wrote them.
 func (l *written) write(t *testing.T, n int, tag uint32) {
@@ -65,26 +77,26 @@ func (l *written) write(t *testing.T, n int, tag uint32) {
 	}
 }
 
-// TestRewoundAndRefilled: the log lost its end, and had others frames at the same places before
-// anybody looked: streams and rings have what stands there now, and nothing of what was lost.
-func TestRewoundAndRefilled(t *testing.T) {
-	log, symbols := &written{}, &market.SymbolTable{}
+// viewOf is a view of a log that carries SPY, and how to open its stream with a cursor.
+func viewOf(t *testing.T, log logs.Log) (v *view, spy uint32, connect func(cursor string) *eventsource.Reader) {
+	t.Helper()
+	symbols := &market.SymbolTable{}
 	reader := &logs.Reader{Log: log, Symbols: symbols}
 	rings := ring.NewSet(100)
-	v := &view{reader: reader, symbols: symbols, rings: rings, epoch: "e1", changed: make(chan struct{})}
+	v = &view{reader: reader, symbols: symbols, rings: rings, epoch: "e1", changed: make(chan struct{})}
 	v.shard = shard.New(shard.Options{Rings: rings, Symbols: symbols, Frames: reader, Metrics: shardMetrics{metrics.New("test")}, Log: logr.Discard()})
 	v.history = history.New(history.Options{Rings: rings, Frames: reader, Position: v.Position})
 	v.hub = stream.NewHub(stream.Options{Log: logr.Discard(), Metrics: streamMetrics{metrics.New("test")}, Symbols: symbols, Frames: reader,
 		Seeds: seeds{v.history, symbols}, Epoch: "e1"})
-	defer v.hub.Close()
-	spy := symbols.Intern("SPY")
+	t.Cleanup(v.hub.Close)
+	spy = symbols.Intern("SPY")
 	v.shard.Carry([]uint32{spy}, []market.Timeframe{market.M1})
 	v.shard.Begin(nil)
 	v.hub.Configure(stream.Config{Symbols: []stream.SymbolConfig{{Number: spy, Name: "SPY"}}, Timeframes: []market.Timeframe{market.M1},
 		MicrobarInterval: time.Second, FlushInterval: time.Second, HeartbeatInterval: time.Second, SeedBars: 100, MaxConnections: 9, MaxSymbolsPerConnection: 9})
 	server := httptest.NewServer(v.hub)
-	defer server.Close()
-	connect := func(cursor string) *eventsource.Reader {
+	t.Cleanup(server.Close)
+	return v, spy, func(cursor string) *eventsource.Reader {
 		t.Helper()
 		res, err := http.Get(server.URL + "/stream/market?symbols=SPY&events=bar&cursor=" + cursor)
 		if err != nil {
@@ -93,13 +105,52 @@ func TestRewoundAndRefilled(t *testing.T) {
 		t.Cleanup(func() { _ = res.Body.Close() })
 		return eventsource.NewReader(res.Body, "")
 	}
+}
+
+// cursor is behind the bar of a frame that was written with tag.
+func cursor(seq uint64, tag uint32) string {
+	return logs.Cursor{Epoch: "e1", Seq: seq, Index: 0, Tag: tag + uint32(seq)}.String()
+}
+
+// TestAgedOutBeforeItWasRead: the log moved on while nobody read it, and what came next is gone. Rings begin
+// again with what it has, and an open stream is reset: neither goes on as if nothing were missing.
+func TestAgedOutBeforeItWasRead(t *testing.T) {
+	log := &written{}
+	v, spy, connect := viewOf(t, log)
+	ctx := context.Background()
+	log.write(t, 5, 1000)
+	if err := v.load(ctx); err != nil {
+		t.Fatal(err)
+	}
+	open := connect(cursor(4, 1000))
+	next(t, open, "bar")
+	log.write(t, 5, 1000)
+	log.first = 8
+	var lost []error
+	if err := v.follow(ctx, func(err error) { lost = append(lost, err) }); !errors.Is(err, errEnd) {
+		t.Fatal(err)
+	}
+	if len(lost) != 1 || !errors.Is(lost[0], errAgedOut) {
+		t.Errorf("told %v", lost)
+	}
+	bars, _ := v.rings.Read(spy, market.M1, ring.Query{}, nil)
+	if got := v.Position().String(); len(bars) != 3 || got != cursor(10, 1000) {
+		t.Errorf("%d bars in the ring, and the position is %s", len(bars), got)
+	}
+	if e := next(t, open, "bar", "reset"); e.Type != "reset" {
+		t.Errorf("an open stream: %s %s", e.Type, e.Data)
+	}
+}
+
+// TestRewoundAndRefilled: the log lost its end, and had other frames at the same places before
+// anybody looked: streams and rings have what stands there now, and nothing of what was lost.
+func TestRewoundAndRefilled(t *testing.T) {
+	log := &written{}
+	v, spy, connect := viewOf(t, log)
 	ctx := context.Background()
 	log.write(t, 10, 1000)
 	if err := v.load(ctx); err != nil {
 		t.Fatal(err)
-	}
-	cursor := func(seq uint64, tag uint32) string {
-		return logs.Cursor{Epoch: "e1", Seq: seq, Index: 0, Tag: tag + uint32(seq)}.String()
 	}
 	open := connect(cursor(9, 1000))
 	next(t, open, "bar")
@@ -112,7 +163,7 @@ func TestRewoundAndRefilled(t *testing.T) {
 	if got := v.Position().String(); got != cursor(12, 2000) {
 		t.Errorf("the position is %s", got)
 	}
-	bars, _ := rings.Read(spy, market.M1, ring.Query{}, nil)
+	bars, _ := v.rings.Read(spy, market.M1, ring.Query{}, nil)
 	for i := range bars {
 		if want := map[bool]int64{true: 1000, false: 2000}[i < 5]; bars[i].Close != want {
 			t.Errorf("bar %d in the ring is of %d, want %d", i+1, bars[i].Close, want)

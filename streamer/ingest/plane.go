@@ -30,7 +30,7 @@ type PlaneOptions struct {
 	Status func(feed.Status)
 	// Ended is told when a writer ended by itself and why: its partition must be claimed anew.
 	Ended func(partition int, err error)
-	// Failed is told, once, what the process cannot get over.
+	// Failed is told what the process cannot get over, and again whenever that is tried again.
 	Failed func(error)
 	// Covered is told when Gathered has changed; may be nil.
 	Covered func()

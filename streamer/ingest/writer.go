@@ -300,10 +300,14 @@ func (w *Writer) land(ctx context.Context) error {
 		if err := w.Gate.Wait(ctx); err != nil {
 			return err
 		}
-		if f.ack, f.err = w.env.Ticks.Publish(ctx, w.Partition, f.data); f.wait(ctx) == nil {
+		f.ack, f.err = w.env.Ticks.Publish(ctx, w.Partition, f.data)
+		switch err := f.wait(ctx); {
+		case err == nil:
 			w.flights.pop()
 			pause = backoff{}
 			continue
+		case errors.Is(err, logs.ErrTooLarge): // no try mends that
+			return fmt.Errorf("storing ticks: %w", err)
 		}
 		if err := pause.wait(ctx); err != nil {
 			return err

@@ -178,6 +178,7 @@ func TestDaysTile(t *testing.T) {
 	}
 }
 
+// TestCalendarExtremes: no time makes a calendar panic, and a period holds its time as far as that can be said in 64 bits.
 func TestCalendarExtremes(t *testing.T) {
 	for _, name := range append(Calendars(), "") {
 		s := Session{}
@@ -188,7 +189,10 @@ func TestCalendarExtremes(t *testing.T) {
 			for _, s.Hours = range []Hours{HoursExtended, HoursRegular, HoursContinuous} {
 				for _, s.Anchor = range []Anchor{AnchorClock, AnchorSession} {
 					for tf := Timeframe(0); tf <= MaxTimeframe+1; tf++ {
-						s.Period(tf, ms)
+						start, end := s.Period(tf, ms)
+						if fits := ms != math.MinInt64 && ms != math.MaxInt64; fits && (start > ms || ms >= end) {
+							t.Errorf("%q, %v, %v: the %v period of %d is [%d, %d)", name, s.Hours, s.Anchor, tf, ms, start, end)
+						}
 					}
 					s.Includes(ms)
 					s.OutsideRegular(ms)

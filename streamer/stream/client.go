@@ -40,7 +40,7 @@ type tickPlace struct {
 	at   uint64
 }
 
-func (c *client) wantsFrame(tf market.Timeframe) bool { return c.tfs&(1<<tf) != 0 }
+func (c *client) wantsTimeframe(tf market.Timeframe) bool { return c.tfs&(1<<tf) != 0 }
 
 // lagging is how many ticks the client has before it.
 func (c *client) lagging() (n int) {

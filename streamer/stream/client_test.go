@@ -371,7 +371,7 @@ func TestThroughHTTP2(t *testing.T) {
 	_ = res.Body.Close()
 }
 
-// TestPeerGone notices a client that has left at its next heartbeat.
+// TestPeerGone: a client that has left is noticed, and its place is free.
 func TestPeerGone(t *testing.T) {
 	w := newWorld(t, Options{}, func(c *Config) { c.HeartbeatInterval = 100 * time.Millisecond })
 	w.fill(1)

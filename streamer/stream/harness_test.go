@@ -121,8 +121,9 @@ func (w *world) minute(n int64, symbols ...string) {
 
 // Frames implements Frames.
 func (w *world) Frames(ctx context.Context, from uint64, fn func(uint64, *logs.Frame) error) error {
-	for seq := max(from, w.first); ; seq++ {
+	for seq := max(from, 1); ; seq++ {
 		w.mu.Lock()
+		seq = max(seq, w.first) // it may rise while the log is read
 		f := w.frames[seq]
 		w.mu.Unlock()
 		if f == nil {
@@ -212,7 +213,7 @@ func (w *world) logged() []string {
 	return slices.Clone(w.lines)
 }
 
-// client is an open stream of a test.
+// testClient is an open stream of a test.
 type testClient struct {
 	*eventsource.Reader
 	t   testing.TB

@@ -234,7 +234,7 @@ func (l *loop) addFrame(c *client, e *entry) {
 		timed := false
 		for _, i := range l.order {
 			ev := &e.events[i]
-			if e.seq == c.at.seq && i <= c.at.index || ev.gap == nil && !c.wantsFrame(ev.tf) {
+			if e.seq == c.at.seq && i <= c.at.index || ev.gap == nil && !c.wantsTimeframe(ev.tf) {
 				continue
 			}
 			l.buf = append(l.buf, l.hub.text(e, i)...)
@@ -267,7 +267,7 @@ func (l *loop) addStates(c *client, version uint64) {
 				l.sent[sentMicrobars]++
 			}
 			for tf := market.M1; c.want&wantForming != 0 && tf <= market.MaxTimeframe; tf++ {
-				if c.wantsFrame(tf) {
+				if c.wantsTimeframe(tf) {
 					if text := snap.formingText(tf, name); text != nil {
 						l.buf = append(l.buf, text...)
 						l.sent[sentForming]++

@@ -16,7 +16,7 @@ func (h *Hub) preface(ctx context.Context, c *client, q *query, set *settings) e
 	defer cancel()
 	p := &prefaceWriter{conn: c.conn}
 	p.buf = h.appendHello(p.buf, q, set)
-	seed := SeedQuery{Symbols: names(q.symbols), Timeframes: q.timeframes, Limit: q.seed}
+	seed := SeedQuery{Symbols: numbers(q.symbols), Timeframes: q.timeframes, Limit: q.seed}
 	switch {
 	case q.cursor != nil:
 		at, reason, err := h.locate(ctx, q.cursor)
@@ -48,7 +48,7 @@ func (h *Hub) preface(ctx context.Context, c *client, q *query, set *settings) e
 	return h.fill(ctx, p, c, seed)
 }
 
-func names(symbols []*SymbolConfig) []uint32 {
+func numbers(symbols []*SymbolConfig) []uint32 {
 	out := make([]uint32, len(symbols))
 	for i, s := range symbols {
 		out[i] = s.Number
@@ -102,7 +102,7 @@ func (h *Hub) reseat(c *client, reason string) {
 		defer cancel()
 		q := SeedQuery{Symbols: c.symbols, Limit: h.settings.Load().SeedBars}
 		for tf := market.M1; tf <= market.MaxTimeframe; tf++ {
-			if c.wantsFrame(tf) {
+			if c.wantsTimeframe(tf) {
 				q.Timeframes = append(q.Timeframes, tf)
 			}
 		}

@@ -134,13 +134,12 @@ func takeOver(w http.ResponseWriter, r *http.Request) (conn, <-chan struct{}, er
 	control := http.NewResponseController(w)
 	head := w.Header().Clone()
 	if r.ProtoMajor == 1 {
-		if raw, buffered, err := control.Hijack(); err == nil {
+		if raw, _, err := control.Hijack(); err == nil { // what is buffered is nothing of a client that only reads
 			c, err := hijacked(raw)
 			if err != nil {
 				_ = raw.Close()
 				return nil, nil, err
 			}
-			_ = buffered // holds nothing of a client that only reads
 			if err := c.Write(responseHead(head), prefaceTimeout); err != nil {
 				c.Close()
 				return nil, nil, err

@@ -109,6 +109,26 @@ func TestLogLost(t *testing.T) {
 	}
 }
 
+// TestLogLostWhileRead: the log's beginning passes the sweep that reads it. What was between is gone: the
+// client is reset, instead of being given the rest as if nothing were missing.
+func TestLogLostWhileRead(t *testing.T) {
+	w := newWorld(t, Options{TailBytes: 20 * 1100})
+	w.fill(100)
+	w.mu.Lock()
+	w.onFrame = func(seq uint64) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if seq == 150 {
+			w.first = 200
+		}
+	}
+	w.mu.Unlock()
+	c := w.connect("symbols=AAA,DDD", w.id(100, 0))
+	if e := c.next("bar", "gap", "reset"); e.Type != "reset" || e.Data != `{"reason":"cursor_too_old"}` {
+		t.Fatalf("%s %s %s", e.Type, e.ID, e.Data)
+	}
+}
+
 // TestDrainSpread: clients that are to leave and can't, because their sockets are full, are
 // counted among those that leave.
 func TestDrainSpread(t *testing.T) {

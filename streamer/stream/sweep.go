@@ -94,13 +94,13 @@ func (h *Hub) served(ctx context.Context) bool {
 }
 
 // readWindow reads frames from seq on, up to windowBytes or to what is in memory. begins is the
-// first that the log has; 0: none.
+// first that the log has; 0: none. A beginning that passes the reading takes with it what was read.
 func (h *Hub) readWindow(ctx context.Context, seq uint64) (w []*entry, begins uint64, err error) {
 	inMemory, _ := h.tail.oldest()
 	bytes, now := 0, time.Now()
 	err = h.opts.Frames.Frames(ctx, max(1, seq), func(seq uint64, f *logs.Frame) error {
-		if begins == 0 {
-			begins = seq
+		if begins == 0 || len(w) > 0 && seq != w[len(w)-1].seq+1 {
+			begins, w, bytes = seq, nil, 0
 		}
 		if seq > inMemory.seq || bytes > h.windowBytes {
 			return errEnough
