@@ -17,6 +17,9 @@
 //   - feed and feed/…: sources of trades. Import market.
 //   - backbone: NATS, the one package that knows it.
 //   - pods: who is alive and who holds which partition: announcements, leases, tokens.
+//   - peer, shard: rings that pods read from each other, and which pod has which. Neither knows
+//     who reads them.
+//   - secrets: whether the Secrets that a process needs are there, and nothing of their contents.
 //   - ingest: from a feed's entries to both logs, for the partitions that this process holds.
 //   - stream, history: what clients meet. They know neither feed, bars nor NATS.
 //   - httperr: an answer that says what is wrong. Imports nothing of ours.

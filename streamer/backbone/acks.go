@@ -24,7 +24,7 @@ const (
 var errClosed = fmt.Errorf("%w: the backbone is closed", logs.ErrUnavailable)
 
 // acks publishes to a stream without waiting, and gives each append its answer. (The same
-// by jetstream.PublishAsync costs more: see BenchmarkPublish.)
+// by jetstream.PublishAsync costs more.)
 type acks struct {
 	conn   *conn
 	inbox  string // of the answers; their number follows

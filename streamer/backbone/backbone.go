@@ -42,8 +42,7 @@ const (
 )
 
 // Backbone is the two logs, what processes share beside them, and the server that keeps them
-// if it is in this process. Its methods may be called at the
-// same time.
+// if it is in this process. Its methods may be called at the same time.
 type Backbone struct {
 	server    *embedded
 	guard     *guard // nil: BARS is in memory
@@ -113,8 +112,8 @@ func (b *Backbone) Registry() logs.Registry { return b.registry }
 func (b *Backbone) Peers() logs.Peers { return b.peers }
 
 // Close lets what is under way come to its end, for a second at most, stops the server, if it
-// is in this process, and
-// gives the directory free. A second call does nothing more. What is called afterwards fails with [logs.ErrUnavailable].
+// is in this process, and gives the directory free. A second call does nothing more. What is
+// called afterwards fails with [logs.ErrUnavailable].
 func (b *Backbone) Close() error {
 	b.once.Do(func() { b.closed = b.close() })
 	return b.closed
