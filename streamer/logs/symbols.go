@@ -87,10 +87,7 @@ func (l *Localizer) reset() {
 	l.used, l.names = l.used[:0], l.names[:0]
 }
 
-// Localize is [Localizer.Frame] for one frame: from numbers in t to f's own.
-func Localize(f *Frame, t *market.SymbolTable) error { return (&Localizer{Table: t}).Frame(f) }
-
-// Remap is the way back: records and gaps of f carry numbers in t afterwards, which gets the
+// Remap is the way back from [Localizer.Frame]: records and gaps of f carry numbers in t afterwards, which gets the
 // symbols that it lacks. f.Symbols stays, but nothing points into it any more.
 func Remap(f *Frame, t *market.SymbolTable) {
 	ids := intern(f.Symbols, t)

@@ -163,9 +163,6 @@ func (s *Set) Symbol(symbol string) string {
 	return AllSymbols
 }
 
-// Labelled reports whether labels name symbols.
-func (s *Set) Labelled() bool { return s.labelled.Load() }
-
 // Registry is where the metrics are registered.
 func (s *Set) Registry() *prometheus.Registry { return s.registry }
 
