@@ -46,7 +46,7 @@ type nodeServer struct {
 	nc    *nats.Conn
 	js    jetstream.JetStream
 	pipe  net.Conn // the node's own connection
-	bye   bool     // it is not made again
+	bye   bool     // neither it nor the server is made again
 
 	opened bool // NODES has this node's settings; the goroutine of run alone uses it
 }
@@ -145,6 +145,9 @@ func splitAddress(flag, address string) (host string, port int, err error) {
 func (s *nodeServer) start() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.bye { // the guard may look at it while it is stopped
+		return errors.New("the server stops")
+	}
 	options := s.options.Clone()
 	srv, err := server.NewServer(options)
 	if err != nil {

@@ -80,6 +80,8 @@ func (n *Node) roomToMove(state nodeState) error {
 func (n *Node) guard(ctx context.Context) {
 	tick := time.NewTicker(guardEvery)
 	defer tick.Stop()
+	var again restarts
+	blind := false
 	for {
 		select {
 		case <-ctx.Done():
@@ -91,22 +93,26 @@ func (n *Node) guard(ctx context.Context) {
 			continue
 		}
 		free, err := n.free(n.o.Store)
-		if err != nil {
+		if err != nil && !blind {
 			n.o.Log.Error(err, "the volume is not looked at")
-			continue
 		}
-		n.guardServer(s, free)
+		if blind = err != nil; !blind {
+			n.guardServer(s, free, &again)
+		}
 	}
 }
 
-func (n *Node) guardServer(s *nodeServer, free int64) {
+func (n *Node) guardServer(s *nodeServer, free int64, again *restarts) {
 	n.mu.Lock()
 	was := n.full
 	n.mu.Unlock()
 	why := ""
 	broken := s.broken()
+	if broken == "" {
+		again.well(time.Now())
+	}
 	switch {
-	case broken != "" && free >= 2*reserve:
+	case broken != "" && free >= 2*reserve && again.due(time.Now()):
 		s.halt()
 		if err := s.start(); err != nil {
 			n.o.Log.Error(err, "the NATS server does not start again")
@@ -115,7 +121,9 @@ func (n *Node) guardServer(s *nodeServer, free int64) {
 			n.o.Log.Info("the NATS server was started again", "reason", broken)
 		}
 	case broken != "":
-		why = broken
+		if why = broken; s.server() == nil && was != "" {
+			why = was // why it does not start
+		}
 	case free < reserve || was != "" && free < 2*reserve:
 		why = fmt.Sprintf("the volume of %s has %d MiB free, %d MiB are wanted: appends are refused", n.o.Store, free>>20, reserve>>20)
 	}

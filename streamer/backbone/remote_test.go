@@ -144,7 +144,7 @@ func TestConnectWaits(t *testing.T) {
 	s.start() // the cleanup stops it
 }
 
-// TestReplicasOption: a wrong option is refused in one sentence, before anything is asked.
+// TestRemoteOptions: a wrong option is refused in one sentence, before anything is asked.
 func TestRemoteOptions(t *testing.T) {
 	for _, c := range []struct {
 		change func(*RemoteOptions)

@@ -56,6 +56,29 @@ func dirBytes(dir string) (n int64, err error) {
 	return n, nil
 }
 
+// restarts says when a server that stores nothing, though there is space, may be started again:
+// ever more rarely, since space is not what it lacks.
+type restarts struct {
+	last  time.Time
+	pause time.Duration // until the next
+}
+
+// due reports whether the server may be started again now, and takes it that it is.
+func (r *restarts) due(now time.Time) bool {
+	if now.Sub(r.last) < r.pause {
+		return false
+	}
+	r.last, r.pause = now, min(max(2*r.pause, guardEvery), longestPause)
+	return true
+}
+
+// well takes it that the server stores.
+func (r *restarts) well(now time.Time) {
+	if now.Sub(r.last) > longestPause {
+		r.pause = 0
+	}
+}
+
 // guard keeps BARS from running into a full disk, which JetStream does not survive: after
 // one failed write it stores nothing more until it is started again.
 type guard struct {
@@ -66,8 +89,7 @@ type guard struct {
 	done   chan struct{}
 	ended  chan struct{}
 
-	restarted time.Time     // when the server was last started again; run's alone
-	pause     time.Duration // until it may be again
+	again restarts // run's alone
 
 	mu     sync.Mutex
 	broken string // why the server stores nothing; "": it does
@@ -118,23 +140,16 @@ func (g *guard) check() {
 	was := g.broken
 	g.broken = broken
 	g.mu.Unlock()
-	since := time.Since(g.restarted)
 	if broken == "" {
-		if since > longestPause {
-			g.pause = 0
-		}
+		g.again.well(time.Now())
 		return
 	}
 	if was != broken {
 		g.log.Error(nil, "BARS stores nothing", "reason", broken)
 	}
-	if free, err := freeBytes(g.dir); err != nil || free < 2*reserve {
+	if free, err := freeBytes(g.dir); err != nil || free < 2*reserve || !g.again.due(time.Now()) {
 		return
 	}
-	if since < g.pause { // space is not what it lacks
-		return
-	}
-	g.restarted, g.pause = time.Now(), min(max(2*g.pause, guardEvery), longestPause)
 	g.server.stop()
 	if err := g.server.start(); err != nil {
 		g.log.Error(err, "the NATS server does not start again")

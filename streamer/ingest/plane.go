@@ -354,17 +354,15 @@ func (p *Plane) unopened() (claims []Claim) {
 // haltStale ends the writers of a document before this one; their queues go on to those that come.
 func (p *Plane) haltStale() {
 	p.mu.Lock()
-	stale := p.stale
-	p.stale = false
-	parts := p.parts
-	p.mu.Unlock()
-	if !stale {
-		return
-	}
-	for _, x := range parts {
-		if x == nil || x.claim == nil || !x.opened {
-			continue
+	var opened []*part
+	for _, x := range p.parts {
+		if p.stale && x != nil && x.claim != nil && x.opened {
+			opened = append(opened, x)
 		}
+	}
+	p.stale = false
+	p.mu.Unlock()
+	for _, x := range opened {
 		if x.writer != nil {
 			close(x.halt)
 			<-x.done

@@ -26,8 +26,8 @@ type Tailer struct {
 	Out, Errs io.Writer
 
 	lastID    string
-	connected bool // once
-	retry     time.Duration
+	connected bool          // once
+	retry     time.Duration // that the last connection asked for; 0: none
 }
 
 const (
@@ -38,7 +38,7 @@ const (
 // Run prints until ctx is done, which is no error.
 func (t *Tailer) Run(ctx context.Context) error {
 	for pause := retryFirst; ; {
-		err := t.once(ctx)
+		opened, err := t.once(ctx)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // Ctrl-C is how one stops it
 		}
@@ -55,7 +55,7 @@ func (t *Tailer) Run(ctx context.Context) error {
 			pause = max(pause, busy.after)
 			fmt.Fprintf(t.Errs, "%v; trying again in %v\n", err, pause)
 		default:
-			if errors.Is(err, io.EOF) {
+			if opened { // however it ended: what was before it is over
 				pause = max(retryFirst, t.retry)
 			}
 			fmt.Fprintf(t.Errs, "connection lost (%v); trying again in %v\n", err, pause)
@@ -78,11 +78,11 @@ type busyError struct {
 	after time.Duration
 }
 
-// once is one connection.
-func (t *Tailer) once(ctx context.Context) error {
+// once is one connection. opened: the stream began.
+func (t *Tailer) once(ctx context.Context) (opened bool, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.URL, nil)
 	if err != nil {
-		return fatalError{err}
+		return false, fatalError{err}
 	}
 	req.Header.Set("Accept", "text/event-stream")
 	if t.lastID != "" {
@@ -90,7 +90,7 @@ func (t *Tailer) once(ctx context.Context) error {
 	}
 	res, err := t.Client.Do(req)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusOK {
@@ -98,19 +98,19 @@ func (t *Tailer) once(ctx context.Context) error {
 		err := fmt.Errorf("the server answers %s: %s", res.Status, errorText(body))
 		if res.StatusCode == http.StatusTooManyRequests || res.StatusCode >= 500 {
 			seconds, _ := strconv.Atoi(res.Header.Get("Retry-After")) // absent: 0
-			return busyError{err, min(retryMost, time.Duration(max(0, seconds))*time.Second)}
+			return false, busyError{err, min(retryMost, time.Duration(max(0, seconds))*time.Second)}
 		}
-		return fatalError{err}
+		return false, fatalError{err}
 	}
 	t.connected = true
 	events := eventsource.NewReader(res.Body, t.lastID)
 	for {
 		e, err := events.Next()
 		if err != nil {
-			t.lastID = events.LastID() // the seed's position comes without an event
-			return err
+			t.lastID, t.retry = events.LastID(), events.Retry() // both may come without an event
+			return true, err
 		}
-		t.lastID, t.retry = events.LastID(), events.Retry()
+		t.lastID = events.LastID()
 		switch e.Type {
 		case "bar":
 			t.printBar(e.Data)
